@@ -1,0 +1,1 @@
+"""Trust (modelled), certificates (proved), estimates (first order) and attack (worst found)."""

@@ -1,0 +1,1 @@
+"""Files to named arrays, streamed: one file per format."""

@@ -1,0 +1,1 @@
+"""Metrics over the sums of a pair."""

@@ -1,0 +1,1 @@
+"""Float64 sums of a pair, and spectral norms as proved intervals."""

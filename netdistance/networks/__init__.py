@@ -1,0 +1,1 @@
+"""A runnable model: loading, inputs, the traced graph and its layer rules."""

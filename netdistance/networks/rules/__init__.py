@@ -1,0 +1,1 @@
+"""What each layer type does to a deviation: one file per type."""

@@ -1,0 +1,1 @@
+"""Layerwise relative optimisers in torch.optim's conventions."""

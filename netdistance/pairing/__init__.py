@@ -1,0 +1,1 @@
+"""Which tensor of a faces which of b."""

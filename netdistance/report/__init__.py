@@ -1,0 +1,1 @@
+"""The versioned report, and one renderer per file."""

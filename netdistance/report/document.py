@@ -1,0 +1,203 @@
+"""The one result of every study: a versioned report, the same in Python and in JSON.
+
+The dataclasses below are the contract: a field's name is its JSON key, `Quantity` fields become
+the object `Q`, and a section that a study does not have is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_args
+
+from netdistance import quantities
+from netdistance.quantities import Quantity
+
+SCHEMA_VERSION = 1
+
+Standing = Literal["certified", "estimated", "modelled"]
+Over = Literal["ball", "draws", "known"]
+Scope = Literal["weights", "all"]
+RunStatus = Literal["finished", "diverged"]
+
+# a field with this metadata is absent from the JSON when it is None
+_OPTIONAL = {"optional": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """A name that both sides hold with different shapes."""
+
+    name: str
+    shape_a: tuple[int, ...]
+    shape_b: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedTensor:
+    """A pair that could not be measured, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NonFinite:
+    """How many NaN or infinite elements a tensor holds on each side."""
+
+    name: str
+    count_a: int
+    count_b: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairingAccount:
+    """What faced what: nothing is silently intersected."""
+
+    compared: int
+    identical: int
+    only_a: tuple[str, ...] = ()
+    only_b: tuple[str, ...] = ()
+    reshaped: tuple[Reshaped, ...] = ()
+    skipped: tuple[SkippedTensor, ...] = ()
+    non_finite: tuple[NonFinite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRow:
+    """One tensor name with its metrics."""
+
+    name: str
+    shape: tuple[int, ...]
+    encoding_a: str | None
+    encoding_b: str | None
+    layer: str
+    metrics: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRow:
+    """A bound, what standing it has, and the largest measurement on the same inputs beside it."""
+
+    name: str
+    standing: Standing
+    over: Over
+    inputs: int | None
+    value: Quantity
+    measured: Quantity
+    assumptions: tuple[str, ...] = ()
+    log1p_sum: Quantity | None = field(default=None, metadata=_OPTIONAL)
+    log10: Quantity | None = field(default=None, metadata=_OPTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One `--fail-if` expression, and the tensors that failed it."""
+
+    expression: str
+    passed: bool
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer in plain words, and the thresholds that the caller set."""
+
+    text: str
+    thresholds: tuple[Threshold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviationRow:
+    """One measured difference between the outputs of two networks."""
+
+    measure: str
+    value: Quantity
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PathPoint:
+    """The network a + t(b - a): how far its outputs are from a's, and every bound there."""
+
+    t: float
+    deviation: Quantity
+    bounds: tuple[BoundRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDeviation:
+    """Relative output deviation over draws and inputs; quantiles over every (draw, input)."""
+
+    mean: Quantity
+    rms: Quantity
+    quantiles: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPoint:
+    """One noise level and scope: measured, attacked and bounded."""
+
+    noise: str
+    scope: Scope
+    deviation: SampleDeviation
+    accuracy: Quantity
+    attack: Quantity
+    bounds: tuple[BoundRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One training run."""
+
+    task: str
+    optimizer: str
+    lr: float
+    depth: int
+    width: int
+    seed: int
+    status: RunStatus
+    final: Mapping[str, float | None]
+    trust_from_start: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of one study.
+
+    `provenance` says what ran on what; every other field is the same for the same inputs.
+    """
+
+    study: str
+    provenance: Mapping[str, Any]
+    verdict: Verdict
+    pairing: PairingAccount | None = None
+    tensors: tuple[TensorRow, ...] = ()
+    bounds: tuple[BoundRow, ...] = ()
+    deviation: tuple[DeviationRow, ...] | None = field(default=None, metadata=_OPTIONAL)
+    path: tuple[PathPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
+    sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
+    runs: tuple[RunRow, ...] | None = field(default=None, metadata=_OPTIONAL)
+    schema_version: int = SCHEMA_VERSION
+
+
+def to_document(value: Any) -> Any:
+    """The value as JSON-ready dicts, lists, strings and numbers.
+
+    >>> to_document(Reshaped("w", (2,), (3,)))
+    {'name': 'w', 'shape_a': [2], 'shape_b': [3]}
+    """
+    if isinstance(value, get_args(Quantity)):
+        return quantities.to_json(value)
+    if is_dataclass(value):
+        members = ((f, getattr(value, f.name)) for f in fields(value))
+        return {
+            f.name: to_document(member)
+            for f, member in members
+            if not (member is None and f.metadata.get("optional"))
+        }
+    if isinstance(value, Mapping):
+        return {str(key): to_document(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_document(member) for member in value]
+    return value

@@ -1,0 +1,1 @@
+"""One file per job; each reads like a table of contents."""

@@ -1,0 +1,1 @@
+"""Tasks, networks and the optimiser comparison."""
