@@ -176,6 +176,7 @@ class Report:
     bounds: tuple[BoundRow, ...] = ()
     deviation: tuple[DeviationRow, ...] | None = field(default=None, metadata=_OPTIONAL)
     path: tuple[PathPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
+    reference_accuracy: Quantity | None = field(default=None, metadata=_OPTIONAL)
     sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
     runs: tuple[RunRow, ...] | None = field(default=None, metadata=_OPTIONAL)
     schema_version: int = SCHEMA_VERSION

@@ -1,0 +1,75 @@
+"""The worst perturbation found: a lower bound on what a ball of weight changes can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from netdistance.networks.load import Network, State
+from netdistance.probes.deviation import Reference
+from netdistance.probes.noise import unit_noise
+
+STEPS = 12
+
+
+def worst_found(
+    network: Network,
+    state: State,
+    reference: Reference,
+    inputs: Tensor,
+    names: Sequence[str],
+    level: float,
+    *,
+    seed: int,
+    steps: int = STEPS,
+) -> Tensor:
+    """The largest relative deviation found for each input, (N,) float64; NaN where undefined.
+
+    For each input by itself, maximise |f(x; W + D) - f(x; W)|^2 over |D_l|_F <= level |W_l|_F by
+    conditional gradient steps D_l <- radius_l g_l / |g_l|: every iterate lies on the sphere, and on
+    a linear network (a convex objective) no step descends. The best iterate counts. Cost: `steps`
+    forward and backward passes of one input, for each input.
+    """
+    found = torch.zeros(inputs.shape[0], dtype=torch.float64)
+    for index in range(inputs.shape[0]):
+        one = Reference(reference.outputs[index : index + 1], reference.norms[index : index + 1])
+        batch = inputs[index : index + 1].to(network.device)
+        found[index] = _ascend(network, state, one, batch, names, level, seed + index, steps)
+    return found
+
+
+def _ascend(
+    network: Network,
+    state: State,
+    reference: Reference,
+    batch: Tensor,
+    names: Sequence[str],
+    level: float,
+    seed: int,
+    steps: int,
+) -> float:
+    if not bool(reference.usable.all()):
+        return float("nan")
+    radii = {
+        n: level * float(torch.linalg.vector_norm(state[n], dtype=torch.float64)) for n in names
+    }
+    change = {name: level * noise for name, noise in unit_noise(state, names, seed=seed).items()}
+    ties, best = network.ties, 0.0
+    for _ in range(steps):
+        leaves = {name: (state[name] + change[name]).requires_grad_() for name in names}
+        moved = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
+        outputs = network(moved, batch).flatten(1)
+        deviation = float(reference.deviation(outputs.detach()))
+        # at the edge of float32 a perturbed network may overflow: that is no finite deviation
+        best = max(best, deviation) if deviation < float("inf") else best
+        loss = (outputs - reference.outputs).square().sum()
+        if not loss.requires_grad:
+            break
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        for name, gradient in zip(names, gradients, strict=True):
+            norm = 0.0 if gradient is None else float(torch.linalg.vector_norm(gradient))
+            if gradient is not None and 0.0 < norm < float("inf"):
+                change[name] = gradient * (radii[name] / norm)
+    return best

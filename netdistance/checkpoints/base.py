@@ -1,0 +1,134 @@
+"""What every checkpoint format offers: names, shapes, and blocks of numbers."""
+
+from __future__ import annotations
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdistance.checkpoints.dtypes import BY_NAME, DType
+from netdistance.errors import CheckpointError
+
+# 2^18 elements: large enough that numpy's per-call cost vanishes, small enough for the L2 cache
+BLOCK_ELEMENTS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What the header says of one tensor; nothing of its data has been read."""
+
+    name: str
+    shape: tuple[int, ...]
+    encoding: str
+    nbytes: int
+    unreadable: str | None = None  # why its numbers cannot be had, where they cannot
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds: 1 for a scalar, 0 where a dimension is 0."""
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The element type that `encoding` names."""
+        return BY_NAME[self.encoding]
+
+
+class Checkpoint(ABC):
+    """Named tensors in a file, read block by block. Use it as a context manager.
+
+    `specs` are in the order of the file. `notes` are remarks that a reader of the report should
+    see, such as which wrapper was opened.
+    """
+
+    path: Path
+    format: str
+    specs: Mapping[str, TensorSpec]
+    notes: tuple[str, ...]
+
+    @abstractmethod
+    def blocks(
+        self, name: str, *, start: int = 0, stop: int | None = None, size: int = BLOCK_ELEMENTS
+    ) -> Iterator[NDArray[Any]]:
+        """The elements start:stop of a tensor in row-major order, as 1-D arrays of `size` or fewer.
+
+        An array is valid until the next is asked for: its buffer is reused.
+
+        Raises:
+            CheckpointError: the file is shorter than its header says, or cannot be read.
+        """
+
+    @abstractmethod
+    def verify_unchanged(self) -> None:
+        """Check that the file is what it was when it was opened.
+
+        Raises:
+            CheckpointError: its size, modification time or inode changed while it was read.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file."""
+
+    def read(self, name: str) -> NDArray[Any]:
+        """A whole tensor in its own shape, as a new array."""
+        spec = self.specs[name]
+        parts = [block.copy() for block in self.blocks(name)]
+        flat = np.concatenate(parts) if parts else np.empty(0)
+        return flat.reshape(spec.shape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """The facts that change when a file is written to while we read it."""
+
+    nbytes: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, descriptor: int) -> FileState:
+        """The state of an open file."""
+        status = os.fstat(descriptor)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def require_same(self, descriptor: int, path: Path) -> None:
+        """Raise CheckpointError unless the open file still is in this state."""
+        if FileState.of(descriptor) != self:
+            raise CheckpointError(path, "changed while being read; run again once it is complete")
+
+
+def read_exactly(descriptor: int, buffer: memoryview, offset: int, path: Path) -> None:
+    """Fill `buffer` from `offset`: the one place where bytes of a checkpoint are read.
+
+    Raises:
+        CheckpointError: the file ended early or the system reports a read error.
+    """
+    done = 0
+    while done < len(buffer):
+        try:
+            count = os.preadv(descriptor, [buffer[done:]], offset + done)
+        except OSError as error:
+            raise CheckpointError(path, f"cannot be read: {error.strerror}") from error
+        if count == 0:
+            raise CheckpointError(path, "changed while being read: it became shorter")
+        done += count

@@ -1,0 +1,78 @@
+"""`netdistance compare A B`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from netdistance.cli.output import Outputs, emit, output_options
+from netdistance.cli.running import running_options
+from netdistance.cli.terminal import terminal_progress
+from netdistance.studies.compare import CompareOptions, compare
+
+
+@click.command("compare")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@running_options
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="METRIC>NUMBER",
+    help="Exit 1 where a tensor, bound or deviation meets this, or was skipped; repeatable.",
+)
+@click.option(
+    "--require-all",
+    is_flag=True,
+    help="Exit 1 where any tensor is unmatched, reshaped, skipped or non-finite.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="Threads that read and sum; default up to 4."
+)
+@output_options
+def command(
+    a: Path,
+    b: Path,
+    model: str | None,
+    inputs: Path | None,
+    targets: Path | None,
+    certify: int,
+    batch_size: int,
+    device: str,
+    seed: int,
+    fail_if: tuple[str, ...],
+    require_all: bool,
+    threads: int | None,
+    json_: str | None,
+    plot: str | None,
+    everything: bool,
+    quiet: bool,
+) -> int:
+    """How far checkpoint B is from checkpoint A, the reference.
+
+    Reads safetensors and torch files (never unpickling code), pairs tensors by name, and shows for
+    each layer how far it moved and its share of deep relative trust. With --model and --inputs it
+    also measures what the outputs do, beside every bound.
+
+    \b
+    netdistance compare base.safetensors tuned.safetensors
+    netdistance compare a.pth b.pth --model net.py:build --inputs images.npy
+    netdistance compare a.pth b.pth --fail-if 'relative_frobenius>0.1' --json report.json
+    """
+    outputs = Outputs(json_, plot, everything)
+    outputs.check([a, b, inputs, targets])
+    options = CompareOptions(
+        model=model,
+        inputs=inputs,
+        targets=targets,
+        certify=certify,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        threads=threads,
+        fail_if=fail_if,
+        require_all=require_all,
+    )
+    report = compare(a, b, options, progress=terminal_progress(quiet=quiet))
+    return emit(report, outputs, quiet=quiet)

@@ -1,0 +1,140 @@
+"""Where a report goes: text on stdout, JSON and figures into files, each whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from netdistance.errors import EXIT_COMPARED, EXIT_THRESHOLD, OutputError, UsageError
+from netdistance.report.document import Report
+from netdistance.report.json import render_json
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was asked for besides the text; `-` is stdout, which then holds nothing else."""
+
+    json: str | None
+    plot: str | None
+    everything: bool
+
+    def check(self, inputs: Sequence[str | os.PathLike[str] | None]) -> None:
+        """Refuse an output that cannot be written, before anything is computed.
+
+        Raises:
+            UsageError: a directory, a missing folder, an input file, or an unknown figure format.
+        """
+        for target in (self.json, self.plot):
+            if target is None or target == "-":
+                continue
+            path = Path(target)
+            if path.is_dir():
+                raise UsageError(f"{target}: is a directory, expected a file to write")
+            if not path.absolute().parent.is_dir():
+                raise UsageError(f"{target}: its folder does not exist; make it first")
+            if any(given and path.exists() and path.samefile(given) for given in inputs):
+                raise UsageError(f"{target}: is also an input, which would be overwritten")
+        if self.plot == "-" or (self.plot and Path(self.plot).suffix not in _FIGURE_SUFFIXES):
+            raise UsageError(
+                f"--plot {self.plot}: expected a name in {', '.join(_FIGURE_SUFFIXES)}"
+            )
+
+
+def output_options(command: Command) -> Command:
+    """The options that every study shares; the command receives them as `outputs` and `quiet`."""
+    options = (
+        click.option(
+            "--json", "json_", metavar="FILE", help="Write the report as JSON; - for stdout."
+        ),
+        click.option("--plot", metavar="FILE", help="Write the figure: .png, .svg or .pdf."),
+        click.option("--all", "everything", is_flag=True, help="Show every row of a table."),
+        click.option("--quiet", "-q", is_flag=True, help="No progress bar and no text."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def emit(report: Report, outputs: Outputs, *, quiet: bool) -> int:
+    """Write every output and print the text; the exit code comes back.
+
+    Raises:
+        OutputError: a file could not be written; what stood there before is intact.
+    """
+    if outputs.json is not None:
+        _write(outputs.json, render_json(report))
+    if outputs.plot is not None:
+        from netdistance.report.figures import render_figure
+
+        _write(outputs.plot, render_figure(report, Path(outputs.plot).suffix.lstrip(".")))
+    if outputs.json != "-" and not quiet:
+        from netdistance.report.text import render_text
+
+        text = render_text(report, everything=outputs.everything)
+        if outputs.plot is not None:
+            text += f"figure: {outputs.plot}\n"
+        print_text(text)
+    passed = all(threshold.passed for threshold in report.verdict.thresholds)
+    return EXIT_COMPARED if passed else EXIT_THRESHOLD
+
+
+def print_text(text: str) -> None:
+    """Print to stdout in its own encoding, with what it cannot say escaped; the verdict is bold."""
+    encoding = sys.stdout.encoding or "ascii"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _write(target: str, content: bytes) -> None:
+    if target == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+        return
+    write_atomically(Path(target), content)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by a file with `content`, or leave it as it was.
+
+    Raises:
+        OutputError: the folder is not writable or the disk is full; no temporary file stays.
+    """
+    temporary: str | None = None
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            path.write_bytes(content)  # a device such as /dev/null or /dev/full
+            return
+        handle, temporary = tempfile.mkstemp(
+            dir=path.absolute().parent, prefix=".netdistance-", suffix=".tmp"
+        )
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

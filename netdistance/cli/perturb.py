@@ -1,0 +1,81 @@
+"""`netdistance perturb CHECKPOINT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from netdistance.cli.output import Outputs, emit, output_options
+from netdistance.cli.running import running_options
+from netdistance.cli.terminal import terminal_progress
+from netdistance.errors import UsageError
+
+
+@click.command("perturb")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@running_options
+@click.option(
+    "--noise",
+    default="0.01,0.05,0.2",
+    show_default=True,
+    metavar="LEVELS",
+    help="Relative noise levels, separated by commas: 0.2 moves each tensor by 20% of its norm.",
+)
+@click.option("--draws", type=click.IntRange(1), default=16, show_default=True, metavar="N")
+@click.option(
+    "--scope",
+    type=click.Choice(["weights", "all", "both"]),
+    default="both",
+    show_default=True,
+    help="Move tensors with two or more axes, all parameters, or report one after the other.",
+)
+@output_options
+def command(
+    checkpoint: Path,
+    model: str | None,
+    inputs: Path | None,
+    targets: Path | None,
+    certify: int,
+    batch_size: int,
+    device: str,
+    seed: int,
+    noise: str,
+    draws: int,
+    scope: Literal["weights", "all", "both"],
+    json_: str | None,
+    plot: str | None,
+    everything: bool,
+    quiet: bool,
+) -> int:
+    """How far the outputs of CHECKPOINT move under layerwise relative noise.
+
+    Gaussian noise moves every tensor by the same fraction of its norm. For each level: the measured
+    mean, the first-order estimate, the worst perturbation that an attack found, the certificate
+    that covers every perturbation of that size, and deep relative trust, which is a model.
+
+    \b
+    netdistance perturb mnist.pth --model net.py:build --inputs t10k-images-idx3-ubyte.gz \\
+        --targets t10k-labels-idx1-ubyte.gz --noise 0.01,0.05,0.2 --plot perturb.png
+    """
+    if model is None or inputs is None:
+        raise UsageError("perturb runs the network: give --model FILE.py:FACTORY and --inputs FILE")
+    outputs = Outputs(json_, plot, everything)
+    outputs.check([checkpoint, inputs, targets])
+    from netdistance.studies.perturb import PerturbOptions, perturb
+
+    options = PerturbOptions(
+        model=model,
+        inputs=inputs,
+        targets=targets,
+        noise=tuple(level.strip() for level in noise.split(",")),
+        draws=draws,
+        scope=scope,
+        certify=certify,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+    )
+    report = perturb(checkpoint, options, progress=terminal_progress(quiet=quiet))
+    return emit(report, outputs, quiet=quiet)

@@ -1,0 +1,81 @@
+"""The default metrics: each a number from the sums of one pair of tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netdistance.linalg.sums import PairSums
+from netdistance.quantities import Exact, Quantity, Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class SumMetric:
+    """A metric of a pair of tensors, from streamed sums; a is the reference.
+
+    `of` is given sums that are finite and of floating-point tensors.
+    """
+
+    name: str
+    unit: str
+    source: str
+    of: Callable[[PairSums], Quantity]
+
+
+def relative_frobenius(sums: PairSums) -> Quantity:
+    """|b - a|_F / |a|_F; 0 where both are zero, skipped where only a is."""
+    if not any(sums.difference.leaves):
+        return Exact(0.0)
+    if not any(sums.a.leaves):
+        return Skipped("the reference is zero")
+    return _exact(sums.difference.relative_to(sums.a))
+
+
+def max_abs(sums: PairSums) -> Quantity:
+    """max_i |b_i - a_i|, in the unit of the weights."""
+    return _exact(sums.max_abs_difference)
+
+
+def angle_rad(sums: PairSums) -> Quantity:
+    """The angle between a and b as vectors, in radians, within 1e-8.
+
+    From |d|^2 - (|b| - |a|)^2 = 4 |a| |b| sin^2(angle / 2), which keeps small angles that
+    acos(a.b / |a||b|) loses to cancellation.
+    """
+    if not any(sums.difference.leaves):
+        return Exact(0.0)
+    if not any(sums.a.leaves) or not any(sums.b.leaves):
+        return Skipped("the angle to a zero tensor is not defined")
+    d, ratio = sums.difference.relative_to(sums.a), sums.b.relative_to(sums.a)
+    if not (math.isfinite(d * d) and 0.0 < ratio < math.inf):
+        return Skipped("the norms differ by more than float64 can hold")
+    half_sine = math.sqrt(max(0.0, d * d - (ratio - 1.0) ** 2) / (4.0 * ratio))
+    return Exact(2.0 * math.asin(min(1.0, half_sine)))
+
+
+def sqnr_db(sums: PairSums) -> Quantity:
+    """The signal-to-quantisation-noise ratio 20 log10(|a| / |d|), in decibels."""
+    if not any(sums.difference.leaves):
+        return Skipped("identical")
+    if not any(sums.a.leaves):
+        return Skipped("the reference is zero")
+    return _exact(-20.0 * math.log10(sums.difference.relative_to(sums.a)))
+
+
+def changed_fraction(sums: PairSums) -> Quantity:
+    """The fraction of elements whose value differs."""
+    return Exact(sums.changed / sums.elements if sums.elements else 0.0)
+
+
+def _exact(value: float) -> Quantity:
+    return Exact(value) if math.isfinite(value) else Skipped("exceeds float64")
+
+
+SUM_METRICS: tuple[SumMetric, ...] = (
+    SumMetric("relative_frobenius", "1", "arXiv 2002.03432, section 3", relative_frobenius),
+    SumMetric("max_abs", "unit of the weights", "definition", max_abs),
+    SumMetric("angle_rad", "rad", "definition, by the half-angle identity", angle_rad),
+    SumMetric("sqnr_db", "dB", "definition", sqnr_db),
+    SumMetric("changed_fraction", "1", "definition", changed_fraction),
+)

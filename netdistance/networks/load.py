@@ -1,0 +1,155 @@
+"""A runnable network: an architecture from the user's code, weights from a checkpoint."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from netdistance.checkpoints.base import Checkpoint
+from netdistance.errors import CheckpointError, InputError, UsageError
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An architecture in eval mode. Its own weights are never used: each call is given a state."""
+
+    module: nn.Module
+    name: str
+    device: torch.device
+
+    def __call__(self, state: State, inputs: Tensor) -> Tensor:
+        """The output for a batch, with the weights of `state`.
+
+        Raises:
+            InputError: the network does not accept the inputs, or returns no tensor.
+        """
+        try:
+            output = torch.func.functional_call(self.module, dict(state), (inputs,))
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+            raise InputError(
+                f"{self.name}: cannot run on inputs of shape {tuple(inputs.shape)}: {first}"
+            ) from error
+        if not isinstance(output, Tensor):
+            kind = type(output).__name__
+            raise InputError(f"{self.name}: returns a {kind}, expected one tensor")
+        if output.shape[:1] != inputs.shape[:1]:
+            raise InputError(
+                f"{self.name}: returns shape {tuple(output.shape)} for {inputs.shape[0]} inputs, "
+                "expected the batch as first axis"
+            )
+        return output
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Floating-point parameters by first name, tied ones once; buffers are not among them."""
+        named = self.module.named_parameters()
+        return tuple(name for name, tensor in named if tensor.is_floating_point())
+
+    @property
+    def ties(self) -> dict[str, str]:
+        """Every parameter name to the first name of its tensor: itself unless it is tied."""
+        first: dict[int, str] = {}
+        named = self.module.named_parameters(remove_duplicate=False)
+        return {name: first.setdefault(id(tensor), name) for name, tensor in named}
+
+    def state_from(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        """The checkpoint's tensors on this network's device, in the dtypes of the network.
+
+        Raises:
+            CheckpointError: a name is missing or unexpected, or a shape differs.
+        """
+        own = self.module.state_dict()
+        missing, extra = own.keys() - checkpoint.specs.keys(), checkpoint.specs.keys() - own.keys()
+        if missing or extra:
+            raise CheckpointError(
+                checkpoint.path,
+                f"does not fit {self.name}: missing {_few(missing)}; unexpected {_few(extra)}",
+            )
+        for name, target in own.items():
+            if (found := checkpoint.specs[name].shape) != tuple(target.shape):
+                raise CheckpointError(
+                    checkpoint.path,
+                    f"has shape {found}, but {self.name} expects {tuple(target.shape)}",
+                    tensor=name,
+                )
+        return {
+            name: torch.from_numpy(checkpoint.read(name)).to(self.device, target.dtype)
+            for name, target in own.items()
+        }
+
+
+def load_network(spec: str, *, device: str = "auto") -> Network:
+    """The network that `file.py:factory` or `package.module:factory` builds. This runs its code.
+
+    Raises:
+        UsageError: the spec has no colon, or CUDA is asked for and absent.
+        InputError: the module or factory cannot be imported, or returns no torch.nn.Module.
+    """
+    source, colon, factory_name = spec.rpartition(":")
+    if not colon or not source or not factory_name:
+        raise UsageError(f"--model {spec}: expected file.py:factory or package.module:factory")
+    module = _import(source)
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise InputError(f"{source}: has no callable {factory_name!r}; name a function in it")
+    try:
+        network = factory()
+    except Exception as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{spec}: the factory failed: {what}; call it with no arguments"
+        ) from error
+    if not isinstance(network, nn.Module):
+        kind = type(network).__name__
+        raise InputError(f"{spec}: returned a {kind}, expected a torch.nn.Module")
+    where = choose_device(device)
+    return Network(network.eval().requires_grad_(False).to(where), spec, where)
+
+
+def choose_device(name: str) -> torch.device:
+    """The torch device for auto, cpu or cuda."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: no CUDA device is available; use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _import(source: str) -> ModuleType:
+    try:
+        if not source.endswith(".py"):
+            return importlib.import_module(source)
+        path = Path(source)
+        if not path.is_file():
+            raise InputError(f"{source}: no such file")
+        spec = importlib.util.spec_from_file_location(f"netdistance_model_{path.stem}", path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"{source}: is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses in the file look themselves up there
+        spec.loader.exec_module(module)
+        return module
+    except InputError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise InputError(
+            f"{source}: importing it failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _few(names: set[str]) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(repr(name) for name in sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

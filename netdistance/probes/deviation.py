@@ -1,0 +1,117 @@
+"""How far the outputs move: |f~(x) - f(x)|_2 / |f(x)|_2 for each input x, by running both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from netdistance.networks.load import Network, State
+from netdistance.quantities import Estimate, Exact, Quantity, Skipped
+
+QUANTILES = (0.5, 0.9, 1.0)
+
+
+def run(network: Network, state: State, inputs: Tensor, *, batch_size: int) -> Tensor:
+    """The outputs for all inputs, flattened to (N, outputs), on the network's device."""
+    with torch.inference_mode():
+        parts = [
+            network(state, batch.to(network.device)).flatten(1)
+            for batch in torch.split(inputs, batch_size)
+        ]
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The outputs of the unchanged network, which every deviation is relative to."""
+
+    outputs: Tensor  # (N, outputs)
+    norms: Tensor  # (N,) float64
+
+    @classmethod
+    def of(cls, outputs: Tensor) -> Reference:
+        """The reference that these outputs make."""
+        norms: Tensor = torch.linalg.vector_norm(outputs, dim=1, dtype=torch.float64)
+        return cls(outputs, norms)
+
+    @property
+    def usable(self) -> Tensor:
+        """Which inputs have a deviation: those whose output is finite and not zero, (N,) bool."""
+        return torch.isfinite(self.norms) & (self.norms > 0)
+
+    def first(self, inputs: int) -> Reference:
+        """The reference on the first few inputs."""
+        return Reference(self.outputs[:inputs], self.norms[:inputs])
+
+    def deviation(self, outputs: Tensor) -> Tensor:
+        """The relative deviation of each input, (N,) float64; NaN where it is not defined."""
+        moved = outputs.double() - self.outputs.double()
+        relative: Tensor = torch.linalg.vector_norm(moved, dim=1) / self.norms
+        return torch.where(self.usable, relative, torch.nan)
+
+
+def quantiles(deviation: Tensor) -> dict[str, float]:
+    """The quantiles of every defined deviation, "1.0" the largest seen."""
+    values = deviation[torch.isfinite(deviation)].sort().values
+    if values.numel() == 0:
+        return {}
+    # nearest rank from above: torch.quantile refuses more than 16 million numbers
+    ranks = (max(0, -int(-q * values.numel() // 1) - 1) for q in QUANTILES)
+    return {str(q): float(values[rank]) for q, rank in zip(QUANTILES, ranks, strict=True)}
+
+
+def largest(deviation: Tensor) -> Exact | Skipped:
+    """The largest deviation that was seen."""
+    seen = quantiles(deviation)
+    return Exact(seen["1.0"]) if seen else Skipped(UNDEFINED)
+
+
+UNDEFINED = "no input has a finite, non-zero output to be relative to"
+
+
+def over_draws(draws: Sequence[Tensor], *, power: int = 1) -> Quantity:
+    """The mean (`power` 1) or root mean square (2) over draws and inputs; its error is over draws.
+
+    Each draw is the (N,) deviation of one perturbed network. One draw has no standard error.
+    """
+    means = torch.stack([draw[torch.isfinite(draw)].pow(power).mean() for draw in draws])
+    value = float(means.mean())
+    if not torch.isfinite(means).all():
+        return Skipped(UNDEFINED)
+    spread = float(means.std(correction=1)) if len(draws) > 1 else 0.0
+    stderr = spread / len(draws) ** 0.5
+    if power == 1 or value == 0.0:
+        return Estimate(value, stderr)
+    root = value ** (1.0 / power)
+    # first order: the error of the root is the error divided by the root's slope
+    return Estimate(root, stderr * root / (power * value))
+
+
+def mean_over_inputs(deviation: Tensor) -> Quantity:
+    """The mean over the inputs that have a deviation; its standard error is over inputs."""
+    values = deviation[torch.isfinite(deviation)]
+    if values.numel() == 0:
+        return Skipped(UNDEFINED)
+    spread = float(values.std(correction=1)) if values.numel() > 1 else 0.0
+    return Estimate(float(values.mean()), spread / values.numel() ** 0.5)
+
+
+def agreement(outputs_a: Tensor, outputs_b: Tensor) -> Quantity:
+    """The fraction of inputs whose largest output is the same; skipped where there is only one."""
+    if outputs_a.shape[1] < 2:
+        return Skipped("the network has one output: there is no top-1 class")
+    return fraction(outputs_a.argmax(1) == outputs_b.argmax(1))
+
+
+def hits(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Whether the largest output of each input is at its label, (N,) bool on the CPU."""
+    return outputs.argmax(1).cpu() == targets
+
+
+def fraction(hits: Tensor) -> Quantity:
+    """The fraction of true entries of (N,), with its binomial standard error over inputs."""
+    share = float(hits.double().mean())
+    return Estimate(share, (share * (1.0 - share) / hits.numel()) ** 0.5)

@@ -1,0 +1,174 @@
+"""What a person reads of `compare`: coverage, the layers that moved most, outputs, bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netdistance.quantities import Exact, Skipped, point
+from netdistance.report.bound_text import bound_lines
+from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
+from netdistance.report.escape import shortened
+from netdistance.report.layout import Lines, paragraph, table
+from netdistance.report.wording import count, names, percent, quantity
+
+_ROWS = 12
+_BAR_COLUMNS = 10
+
+
+def compare_lines(report: Report, everything: bool) -> Lines:
+    """The body of the report, below its verdict."""
+    lines: Lines = []
+    if report.pairing is not None:
+        lines += paragraph(_coverage(report.pairing, report.tensors))
+        lines += _unmatched(report.pairing)
+    lines += ["", *_layer_table(report.tensors, everything=everything), ""]
+    if report.deviation is None:
+        trust = next(row for row in report.bounds if row.name == "deep_relative_trust")
+        lines += _trust_line(trust)
+        lines += ["next: add --model and --inputs to see what the outputs do."]
+        return lines
+    lines += _outputs(report)
+    lines += _path_table(report)
+    return lines + bound_lines(report.bounds)
+
+
+def _coverage(pairing: PairingAccount, rows: Sequence[TensorRow]) -> str:
+    parameters = sum(math.prod(row.shape) for row in rows)
+    unmatched = len(pairing.only_a) + len(pairing.only_b) + len(pairing.reshaped)
+    parts = [f"{unmatched or 'none'} unmatched", f"{len(pairing.non_finite) or 'none'} non-finite"]
+    if pairing.skipped:
+        parts.append(f"{len(pairing.skipped)} not measured")
+    return (
+        f"{count(pairing.compared, 'tensor')} compared ({_magnitude(parameters)} parameters): "
+        f"{pairing.compared - pairing.identical:,} changed, {pairing.identical:,} identical; "
+        f"{', '.join(parts)}."
+    )
+
+
+def _magnitude(number: int) -> str:
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f} {unit}"
+    return str(number)
+
+
+def _unmatched(pairing: PairingAccount) -> Lines:
+    lines: Lines = []
+    for title, items in (
+        ("only in a", pairing.only_a),
+        ("only in b", pairing.only_b),
+        ("shapes differ", [f"{r.name} {r.shape_a} / {r.shape_b}" for r in pairing.reshaped]),
+        ("non-finite", [f"{n.name} ({n.count_a} / {n.count_b})" for n in pairing.non_finite]),
+        ("not measured", [f"{s.name} ({s.reason})" for s in pairing.skipped]),
+    ):
+        if items:
+            lines += paragraph(f"{title}: {names(items)}", indent="  ")
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A row of the table: the tensor of a layer that moved most, and the layer's share of trust."""
+
+    name: str
+    tensor: str
+    change: float | None
+    reason: str
+    share: float
+
+
+def _layers(rows: Sequence[TensorRow]) -> list[_Layer]:
+    groups: dict[str, list[TensorRow]] = {}
+    for row in rows:
+        groups.setdefault(row.layer, []).append(row)
+    return [_layer(name, members) for name, members in groups.items()]
+
+
+def _layer(name: str, members: Sequence[TensorRow]) -> _Layer:
+    def change(row: TensorRow) -> float:
+        # a tensor without a distance is what a reader must see first
+        value = point(row.metrics["relative_frobenius"])
+        return math.inf if value is None else value
+
+    worst = max(members, key=change)
+    shares = [point(row.metrics["trust_share"]) for row in members if "trust_share" in row.metrics]
+    moved = worst.metrics["relative_frobenius"]
+    return _Layer(
+        name=name,
+        tensor=worst.name.removeprefix(f"{name}.") if worst.name != name else "",
+        change=point(moved),
+        reason=moved.reason if isinstance(moved, Skipped) else "",
+        share=math.fsum(share for share in shares if share is not None),
+    )
+
+
+def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
+    layers = sorted(
+        _layers(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
+    )
+    shown = layers if everything else layers[:_ROWS]
+    largest = max((layer.share for layer in layers), default=0.0)
+    cells = []
+    for layer in shown:
+        bar = "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else ""
+        change = percent(layer.change) if layer.change is not None else "skipped"
+        share = f"{100.0 * layer.share:.1f}% {bar:<{_BAR_COLUMNS}}" if layer.share else ""
+        cells.append((shortened(layer.name, 32), shortened(layer.tensor, 16), change, share))
+    lines = table(("layer", "moved most", "change", "share of trust"), cells, left=2)
+    for layer in shown:
+        if layer.reason:
+            lines += paragraph(f"skipped {layer.name}: {layer.reason}", indent="  ")
+    if len(shown) < len(layers):
+        lines.append(f"(--all: {len(layers):,} layers)".rjust(64))
+    return lines
+
+
+def _trust_line(trust: BoundRow) -> Lines:
+    if isinstance(trust.value, Exact):
+        amount = f"x {trust.value.value:.3g}"
+    elif isinstance(trust.log10, Exact):
+        amount = f"x 10^{trust.log10.value:.1f}"
+    else:
+        amount = f"skipped ({trust.value.reason})" if isinstance(trust.value, Skipped) else ""
+    notes = [a for a in trust.assumptions if a.startswith(("product over", "partial"))]
+    text = f"deep relative trust  {amount}  a model, not a bound: product of (1 + change) over "
+    text += f"{notes[0].removeprefix('product over ')}, minus 1. Outputs were not measured."
+    for note in notes[1:]:
+        head, _, listed = note.partition(": ")
+        text += f" {head.capitalize()}: {names(listed.split(', '))}."
+    return paragraph(text, indent=" " * 21)
+
+
+def _outputs(report: Report) -> Lines:
+    rows = []
+    for row in report.deviation or ():
+        spread = (
+            f"median {percent(row.quantiles['0.5'])}, 90% below {percent(row.quantiles['0.9'])}, "
+            f"largest {percent(row.quantiles['1.0'])}"
+            if row.quantiles
+            else ""
+        )
+        rows.append((row.measure.replace("_", " "), quantity(row.value), spread))
+    return [*table(("measured", "mean", "over the inputs"), rows), ""]
+
+
+def _path_table(report: Report) -> Lines:
+    if not report.path:
+        return []
+    rows = []
+    for place in report.path:
+        by_name = {row.name: row for row in place.bounds}
+        certificate = by_name["known_change_certificate"]
+        rows.append(
+            (
+                f"{place.t:g}",
+                quantity(place.deviation),
+                quantity(certificate.measured),
+                quantity(certificate.value),
+                quantity(by_name["deep_relative_trust"].value),
+            )
+        )
+    header = ("t", "measured mean", "worst certified input", "certified", "modelled")
+    return ["along a + t(b - a):", *table(header, rows), ""]

@@ -1,0 +1,30 @@
+"""Names from files made safe to show: what a terminal would obey becomes text."""
+
+from __future__ import annotations
+
+
+def visible(text: str) -> str:
+    r"""The text with every control, format and surrogate character as a backslash escape.
+
+    Bidirectional overrides, newlines, ESC and NUL are none of them printable, so none survives.
+
+    >>> print(visible("a\x1b[31m\u202eb"))
+    a\x1b[31m\u202eb
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
+
+
+def shortened(text: str, width: int) -> str:
+    """The visible text in at most `width` columns, its middle left out where it is longer.
+
+    >>> shortened("encoder.layer.0.attention.output", 16)
+    'encoder.….output'
+    """
+    shown = visible(text) or "''"
+    if len(shown) <= width:
+        return shown
+    tail = (width - 1) // 2
+    return f"{shown[: width - 1 - tail]}…{shown[-tail:]}"

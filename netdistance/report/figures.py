@@ -1,0 +1,162 @@
+"""The bound-versus-actual figure: every bound beside what was measured, on log axes.
+
+Certified curves are solid, estimated dashed, modelled dotted, measurements are points with error
+bars: the line style carries the standing, so that grey paper and colour-blind readers lose nothing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from netdistance.errors import UsageError
+from netdistance.quantities import Estimate, Quantity, point
+from netdistance.report.document import BoundRow, Report, Standing
+from netdistance.report.train_figure import train_figure
+
+# line style and colour of each standing; the colours are Okabe and Ito's, safe for colour blindness
+_STYLES: dict[Standing, tuple[str, str]] = {
+    "certified": ("-", "#000000"),
+    "estimated": ("--", "#0072B2"),
+    "modelled": (":", "#D55E00"),
+}
+_LABELS = {
+    "ball_certificate": "certified: every perturbation of this size",
+    "known_change_certificate": "certified: this change",
+    "first_order_rms": "estimated: first order, root mean square",
+    "deep_relative_trust": "modelled: deep relative trust",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One pair of axes: bounds and measurements against a level."""
+
+    title: str
+    xlabel: str
+    levels: list[float] = field(default_factory=list)
+    bounds: list[Sequence[BoundRow]] = field(default_factory=list)
+    means: list[Quantity] = field(default_factory=list)
+    largest: list[float | None] = field(default_factory=list)
+    attacks: list[Quantity] = field(default_factory=list)
+
+
+def render_figure(report: Report, kind: str) -> bytes:
+    """The report's figure as png, svg or pdf; the same bytes for the same report.
+
+    Raises:
+        UsageError: the report has no figure: it measured no outputs.
+    """
+    figure = _FIGURES[report.study](report)
+    FigureCanvasAgg(figure)
+    target = io.BytesIO()
+    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    figure.savefig(target, format=kind, dpi=160, metadata=metadata[kind])
+    return target.getvalue()
+
+
+def bound_versus_actual(panels: Sequence[_Panel]) -> Figure:
+    """One panel beside another, sharing the deviation axis and the legend."""
+    figure = Figure(figsize=(5.2 * len(panels), 4.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for place, panel in zip(axes, panels, strict=True):
+        _draw(place, panel)
+    axes[0].set_ylabel("relative deviation of the outputs")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, panel: _Panel) -> None:
+    for name in dict.fromkeys(row.name for rows in panel.bounds for row in rows):
+        _draw_bound(axes, panel, name)
+    if panel.attacks:
+        _draw_line(
+            axes, panel.levels, [point(a) for a in panel.attacks],
+            marker="v", color="#666666", linewidth=0.8, label="measured: worst found by attack",
+        )  # fmt: skip
+    _draw_line(
+        axes, panel.levels, panel.largest,
+        marker="x", linestyle="none", color="#009E73", label="measured: largest drawn",
+    )  # fmt: skip
+    measured = [(x, q) for x, q in zip(panel.levels, panel.means, strict=True) if point(q)]
+    axes.errorbar(
+        [x for x, _ in measured],
+        [point(q) or 0.0 for _, q in measured],
+        yerr=[2.0 * q.stderr if isinstance(q, Estimate) else 0.0 for _, q in measured],
+        fmt="o", color="#009E73", capsize=3, zorder=5, label="measured: mean, 2 standard errors",
+    )  # fmt: skip
+    axes.set(xscale="log", yscale="log", title=panel.title, xlabel=panel.xlabel)
+    axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    axes.axhline(1.0, color="#999999", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _draw_bound(axes: Axes, panel: _Panel, name: str) -> None:
+    rows = [next((r for r in rows if r.name == name), None) for rows in panel.bounds]
+    standing = next(row.standing for row in rows if row is not None)
+    linestyle, color = _STYLES[standing]
+    values = [None if row is None else point(row.value) for row in rows]
+    _draw_line(
+        axes, panel.levels, values,
+        linestyle=linestyle, color=color, linewidth=1.6, label=_LABELS.get(name, name),
+    )  # fmt: skip
+
+
+def _draw_line(
+    axes: Axes, levels: Sequence[float], values: Sequence[float | None], **style: object
+) -> None:
+    kept = [(x, y) for x, y in zip(levels, values, strict=True) if y is not None and y > 0.0]
+    if kept:
+        axes.plot([x for x, _ in kept], [y for _, y in kept], **style)  # type: ignore[arg-type]
+
+
+def _perturb_figure(report: Report) -> Figure:
+    titles = {"weights": "noise on weights only", "all": "noise on all parameters"}
+    panels: list[_Panel] = []
+    for scope, title in titles.items():
+        places = sorted(
+            (place for place in report.sweep or () if place.scope == scope),
+            key=lambda place: float(place.noise),
+        )
+        if not places:
+            continue
+        panels.append(
+            _Panel(
+                title=title,
+                xlabel="relative noise in each layer",
+                levels=[float(place.noise) for place in places],
+                bounds=[place.bounds for place in places],
+                means=[place.deviation.mean for place in places],
+                largest=[place.deviation.quantiles.get("1.0") for place in places],
+                attacks=[place.attack for place in places],
+            )
+        )
+    return bound_versus_actual(panels)
+
+
+def _compare_figure(report: Report) -> Figure:
+    if not report.path:
+        raise UsageError("--plot: no outputs were measured; add --model and --inputs")
+    trust = [next(r for r in p.bounds if r.name == "deep_relative_trust") for p in report.path]
+    panel = _Panel(
+        title="along a + t(b - a)",
+        xlabel="t",
+        levels=[place.t for place in report.path],
+        bounds=[place.bounds for place in report.path],
+        means=[place.deviation for place in report.path],
+        largest=[point(row.measured) for row in trust],
+    )
+    return bound_versus_actual([panel])
+
+
+_FIGURES: dict[str, Callable[[Report], Figure]] = {
+    "compare": _compare_figure,
+    "perturb": _perturb_figure,
+    "train": train_figure,
+}

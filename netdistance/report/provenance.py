@@ -1,0 +1,45 @@
+"""What ran on what: the only part of a report that may differ between two runs."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import netdistance
+
+if TYPE_CHECKING:
+    from netdistance.checkpoints.base import Checkpoint
+
+
+def provenance(options: Any, *checkpoints: Checkpoint) -> dict[str, Any]:
+    """Versions, files with their sizes and formats, and the settings of the run."""
+    torch = sys.modules.get("torch")
+    return {
+        "netdistance": netdistance.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": None if torch is None else str(torch.__version__),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "files": [_file(checkpoint) for checkpoint in checkpoints],
+        "settings": {key: _plain(value) for key, value in asdict(options).items()},
+    }
+
+
+def _file(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "path": str(checkpoint.path),
+        "format": checkpoint.format,
+        "nbytes": checkpoint.path.stat().st_size,
+        "notes": list(checkpoint.notes),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(member) for member in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -1,0 +1,33 @@
+"""The report as a person reads it in a terminal: the verdict first, 80 columns, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netdistance.report.compare_text import compare_lines
+from netdistance.report.document import Report
+from netdistance.report.layout import Lines, paragraph
+from netdistance.report.perturb_text import perturb_lines
+from netdistance.report.train_text import train_lines
+
+_BODIES: dict[str, Callable[[Report, bool], Lines]] = {
+    "compare": compare_lines,
+    "perturb": perturb_lines,
+    "train": train_lines,
+}
+
+
+def render_text(report: Report, *, everything: bool = False) -> str:
+    """The report in 80 columns; `everything` shows all rows where a table would be cut."""
+    lines = paragraph(report.verdict.text)
+    lines += _BODIES[report.study](report, everything)
+    lines += _thresholds(report)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _thresholds(report: Report) -> Lines:
+    lines: Lines = []
+    for threshold in report.verdict.thresholds:
+        outcome = "passed" if threshold.passed else f"failed by {len(threshold.failures):,}"
+        lines += paragraph(f"threshold {threshold.expression}: {outcome}", indent="  ")
+    return lines

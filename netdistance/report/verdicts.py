@@ -1,0 +1,127 @@
+"""The first line of a report: the answer in plain words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from netdistance.quantities import Quantity, Skipped, point
+from netdistance.report.document import PairingAccount, Report, SweepPoint, TensorRow
+from netdistance.report.wording import count, percent
+
+# at half of its own size, what remains of a weight no longer tells the networks' kinship
+_FAR = 0.5
+# a relative deviation of 1 is what replacing the output by zero would give
+_VACUOUS = 1.0
+
+
+def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLike[str]) -> str:
+    """What compare found: the outputs first where they were measured, then the weights."""
+    name_a, name_b = _titles(a, b)
+    assert report.pairing is not None
+    text = _weights(report.tensors, report.pairing, name_a, name_b)
+    if report.deviation is not None:
+        text = f"{_outputs(report)} {text}"
+    return text + _incomplete(report.pairing)
+
+
+def perturb_verdict(report: Report) -> str:
+    """What perturb found at its largest level, and how far certificates reach."""
+    sweep = report.sweep or ()
+    last = max(sweep, key=lambda place: (float(place.noise), place.scope == "all"))
+    text = (
+        f"At {percent(float(last.noise))} layerwise noise "
+        f"{'on weights and biases' if last.scope == 'all' else 'on the weights'} "
+        f"the outputs move by {_amount(last.deviation.mean)}"
+    )
+    before, after = report.reference_accuracy, last.accuracy
+    if before is not None and point(before) is not None and point(after) is not None:
+        change = "falls" if (point(after) or 0.0) < (point(before) or 0.0) else "goes"
+        text += f" and accuracy {change} from {_amount(before)} to {_amount(after)}"
+    return f"{text}; {_reach(sweep)}"
+
+
+def _reach(sweep: Sequence[SweepPoint]) -> str:
+    """The largest level at which a certificate still says that the output is not all noise."""
+    certificates = [
+        (float(place.noise), row.value)
+        for place in sweep
+        for row in place.bounds
+        if row.standing == "certified"
+    ]
+    skipped = [value.reason for _, value in certificates if isinstance(value, Skipped)]
+    if len(skipped) == len(certificates):
+        return f"no certificate: {skipped[0]}." if skipped else "no certificate."
+    useful = [
+        level
+        for level, value in certificates
+        if (upper := point(value)) is not None and upper < _VACUOUS
+    ]
+    if not useful:
+        return "no certificate is useful (below 100%) at any of these levels."
+    if len(useful) == len(certificates):
+        return "the certificates are useful (below 100%) at every level."
+    return f"no certificate is useful (below 100%) beyond {percent(max(useful))}."
+
+
+def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
+    """The shortest names that tell the two files apart."""
+    path_a, path_b = PurePath(a), PurePath(b)
+    for title_a, title_b in ((path_a.stem, path_b.stem), (path_a.name, path_b.name)):
+        if title_a != title_b:
+            return title_a, title_b
+    return str(path_a), str(path_b)
+
+
+def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, name_b: str) -> str:
+    if pairing.identical == pairing.compared:
+        return f"{name_b} holds the same weights as {name_a}: every compared tensor is identical."
+    moved = [(c, row.name) for row in rows if (c := _change(row)) is not None and c > 0.0]
+    if not moved:
+        return f"{name_b} differs from {name_a} only in tensors without a distance."
+    largest, where = max(moved)
+    if largest >= _FAR:
+        return (
+            f"{name_b} is far from {name_a}: {len(moved):,} of "
+            f"{count(pairing.compared, 'tensor')} moved, by {percent(min(moved)[0])} to "
+            f"{percent(largest)} of their size."
+        )
+    return (
+        f"{name_b} is close to {name_a}: {len(moved):,} of {count(pairing.compared, 'tensor')} "
+        f"moved, none by more than {percent(largest)} of its size ({where})."
+    )
+
+
+def _change(row: TensorRow) -> float | None:
+    return point(row.metrics["relative_frobenius"])
+
+
+def _outputs(report: Report) -> str:
+    measured = {row.measure: row.value for row in report.deviation or ()}
+    inputs = next((row.inputs for row in report.bounds if row.name == "deep_relative_trust"), None)
+    text = f"The outputs move by {_amount(measured['relative_output_deviation'])} on average"
+    if inputs is not None:
+        text += f" over {count(inputs, 'input')}"
+    agreement = measured.get("top1_agreement", Skipped("no classes"))
+    if not isinstance(agreement, Skipped):
+        text += f", and the top-1 answer stays the same for {_amount(agreement)}"
+    return text + "."
+
+
+def _amount(value: Quantity) -> str:
+    number = point(value)
+    return "an unknown amount" if number is None else percent(number)
+
+
+def _incomplete(pairing: PairingAccount) -> str:
+    parts: list[str] = []
+    for number, what in (
+        (len(pairing.only_a) + len(pairing.only_b), "without a partner"),
+        (len(pairing.reshaped), "of another shape"),
+        (len(pairing.non_finite), "with NaN or infinity"),
+        (len(pairing.skipped) - len(pairing.non_finite), "not measured"),
+    ):
+        if number > 0:
+            parts.append(f"{number:,} {what}" if parts else f"{count(number, 'tensor')} {what}")
+    return f" Not covered: {', '.join(parts)}." if parts else ""

@@ -1,0 +1,57 @@
+"""How numbers are worded for people: percentages, counts, a list of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from netdistance.quantities import Estimate, Exact, Interval, Quantity, Skipped
+from netdistance.report.escape import shortened
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage of three digits; from ten on as a multiple, as 12.9x.
+
+    >>> percent(0.0102), percent(1.25), percent(12.9), percent(3.5e7), percent(0.0)
+    ('1.02%', '125%', '12.9x', '3.5e+07x', '0%')
+    """
+    if fraction == 0.0:
+        return "0%"
+    if fraction >= 9.995:
+        return f"{fraction:.0f}x" if 99.95 <= fraction < 9999.5 else f"{fraction:.3g}x"
+    scaled = 100.0 * fraction
+    return f"{scaled:.0f}%" if scaled >= 99.95 else f"{scaled:.3g}%"
+
+
+def quantity(value: Quantity) -> str:
+    """A quantity as a percentage: an upper end with ≤, an estimate with its standard error."""
+    match value:
+        case Exact(number):
+            return percent(number)
+        case Interval(_, upper, _):
+            return f"≤ {percent(upper)}"
+        case Estimate(number, stderr):
+            return percent(number) if stderr == 0.0 else f"{percent(number)} ± {percent(stderr)}"
+        case Skipped():
+            return "–"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def count(number: int, noun: str) -> str:
+    """A count with its noun in the right number.
+
+    >>> count(1, "tensor"), count(10000, "input")
+    ('1 tensor', '10,000 inputs')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def names(items: Sequence[str], *, most: int = 3) -> str:
+    """The first few names, and how many more there are.
+
+    >>> names(["a", "b", "c", "d"], most=2)
+    'a, b and 2 more'
+    """
+    shown = ", ".join(shortened(item, 48) for item in items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"

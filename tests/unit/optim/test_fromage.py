@@ -1,0 +1,315 @@
+"""Fromage against the formula of the paper, typed here in float64, and where it has no meaning."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from netdistance.optim import Fromage
+
+ETA = 0.01
+
+
+def formula(weight, gradient, lr, *, correction=True):
+    """W <- (W - eta |W|_F/|g|_F g) / sqrt(1 + eta^2): arXiv 2002.03432, Algorithm 1."""
+    weight = np.asarray(weight, dtype=np.float64)
+    gradient = np.asarray(gradient, dtype=np.float64)
+    norms = math.sqrt((weight**2).sum()) / math.sqrt((gradient**2).sum())
+    moved = weight - lr * norms * gradient
+    return moved / math.sqrt(1.0 + lr**2) if correction else moved
+
+
+def parameter(values, gradient, dtype=torch.float64):
+    result = nn.Parameter(torch.as_tensor(values).to(dtype))
+    result.grad = torch.as_tensor(gradient).to(dtype)
+    return result
+
+
+def random_pair(*shape, seed=0, scale=1.0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return parameter(
+        weight, scale * torch.randn(shape, generator=generator, dtype=torch.float64), dtype
+    )
+
+
+@pytest.mark.parametrize("correction", [True, False])
+@pytest.mark.parametrize("shape", [(1,), (7,), (5, 3), (4, 3, 3, 3)])
+def test_one_step_is_the_formula(shape, correction):
+    weight = random_pair(*shape)
+    expected = formula(weight.detach(), weight.grad, ETA, correction=correction)
+    gradient = weight.grad.clone()
+    Fromage([weight], lr=ETA, stability_correction=correction).step()
+    np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-14, atol=1e-15)
+    assert torch.equal(weight.grad, gradient)
+
+
+def test_the_formula_would_catch_a_wrong_rule():
+    weight = random_pair(5, 3)
+    wrong = formula(weight.detach(), weight.grad, ETA, correction=False)
+    Fromage([weight], lr=ETA).step()
+    assert not np.allclose(weight.detach().numpy(), wrong, rtol=1e-6, atol=0.0)
+
+
+def test_tensors_are_layers_of_their_own():
+    first, second = random_pair(4, 4, seed=1), random_pair(4, seed=2, scale=1e6)
+    expected = [formula(p.detach(), p.grad, ETA) for p in (first, second)]
+    Fromage([first, second], lr=ETA).step()
+    np.testing.assert_allclose(first.detach().numpy(), expected[0], rtol=1e-14)
+    np.testing.assert_allclose(second.detach().numpy(), expected[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "channels_last"])
+def test_the_layout_in_memory_does_not_matter(layout):
+    weight = random_pair(6, 8, 3, 3)
+    expected = formula(weight.detach(), weight.grad, ETA)
+    if layout == "transposed":
+        weight = parameter(weight.detach().mT.contiguous().mT, weight.grad)
+    if layout == "channels_last":
+        weight = parameter(
+            weight.detach().to(memory_format=torch.channels_last), weight.grad.clone()
+        )
+    assert weight.is_contiguous() == (layout == "contiguous")
+    Fromage([weight], lr=ETA).step()
+    np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-13, atol=1e-15)
+
+
+def test_norms_of_many_float32_elements_do_not_drift():
+    # one float32 accumulator is off by 8e-5 here, and the step with it
+    weight = random_pair(2**22, dtype=torch.float32)
+    before = weight.detach().double()
+    Fromage([weight], lr=0.5, stability_correction=False).step()
+    realised = float((weight.detach().double() - before).norm() / before.norm())
+    assert realised == pytest.approx(0.5, rel=5e-6)
+
+
+@pytest.mark.parametrize("correction", [True, False])
+def test_norm_under_a_scale_invariant_loss(correction):
+    weight = nn.Parameter(torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64))
+    target = torch.tensor([0.3, 1.0, -1.0, 0.2], dtype=torch.float64)
+    optimizer = Fromage([weight], lr=ETA, stability_correction=correction)
+    start = float(weight.detach().norm())
+    for _ in range(2000):
+        optimizer.zero_grad()
+        (-(weight @ target) / weight.norm()).backward()
+        optimizer.step()
+    expected = 1.0 if correction else (1.0 + ETA**2) ** 1000
+    assert float(weight.detach().norm()) / start == pytest.approx(expected, rel=1e-12)
+
+
+def network(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.normal_(generator=generator)
+    return model
+
+
+def train(model, optimizer, steps, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(16, 3, generator=generator)).square().mean().backward()
+        optimizer.step()
+
+
+def test_resume_from_state_dict_is_bit_equal():
+    model = network()
+    options = {"lr": 0.05, "p_bound": 1.01, "stability_correction": False}
+    optimizer = Fromage(model.parameters(), **options)
+    train(model, optimizer, 5, seed=1)
+    resumed = copy.deepcopy(model)
+    # different options on purpose: all of them must come from the state_dict
+    other = Fromage(resumed.parameters(), lr=0.5, maximize=True)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert {key: other.param_groups[0][key] for key in options} == options
+    assert other.param_groups[0]["maximize"] is False
+    train(model, optimizer, 5, seed=2)
+    train(resumed, other, 5, seed=2)
+    for a, b in zip(model.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_reduced_precision_state_keeps_its_norm():
+    weight = random_pair(64, 64, dtype=torch.bfloat16)
+    optimizer = Fromage([weight], p_bound=2.0)
+    optimizer.step()
+    norm = optimizer.state[weight]["initial_norm"]
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[weight]["initial_norm"] == norm
+
+
+def test_an_old_pickle_takes_defaults():
+    optimizer = Fromage([random_pair(2)])
+    state = optimizer.__getstate__()
+    for key in ("p_bound", "stability_correction", "maximize"):
+        del state["param_groups"][0][key]
+    optimizer.__setstate__(state)
+    optimizer.step()
+    assert optimizer.param_groups[0]["stability_correction"] is True
+
+
+def test_a_zero_weight_takes_the_plain_step():
+    weight = parameter([0.0, 0.0], [3.0, -4.0])
+    Fromage([weight], lr=0.1).step()
+    assert weight.tolist() == [-0.1 * 3.0, 0.1 * 4.0]
+
+
+def test_a_zero_gradient_moves_nothing_at_all():
+    weight = parameter([1.0, 2.0], [0.0, 0.0])
+    Fromage([weight], lr=0.1, p_bound=0.5).step()
+    assert weight.tolist() == [1.0, 2.0]
+
+
+def test_a_frozen_parameter_and_an_empty_one_are_left_alone():
+    frozen = nn.Parameter(torch.ones(3))
+    empty = parameter(torch.zeros(0, 4), torch.zeros(0, 4))
+    optimizer = Fromage([frozen, empty], p_bound=1.0)
+    optimizer.step()
+    assert frozen.tolist() == [1.0, 1.0, 1.0]
+    assert optimizer.state_dict()["state"] == {}
+
+
+@pytest.mark.parametrize("tiny", [1e-40, 1e-45])
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_denormal_gradient_is_a_direction(tiny, size):
+    weight = parameter([2.0] * size, [tiny] * size, torch.float32)
+    expected = formula([2.0] * size, [1.0] * size, ETA)
+    Fromage([weight], lr=ETA).step()
+    np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-300, -160, -20, 0, 20, 160, 300])
+def test_the_scale_of_the_gradient_does_not_matter(exponent):
+    expected, weight = random_pair(5, 3), random_pair(5, 3)
+    weight.grad *= 10.0**exponent
+    Fromage([expected], lr=ETA).step()
+    Fromage([weight], lr=ETA).step()
+    np.testing.assert_allclose(weight.detach(), expected.detach(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e22, 1e37])
+def test_the_scale_of_a_float32_weight_does_not_matter(scale):
+    weight = random_pair(5, 3)
+    expected = scale * formula(weight.detach(), weight.grad, ETA)
+    moved = parameter(scale * weight.detach(), weight.grad, torch.float32)
+    Fromage([moved], lr=ETA).step()
+    np.testing.assert_allclose(moved.detach().numpy(), expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_non_finite_gradient_shows_and_does_not_crash(bad):
+    weight = parameter([1.0, 2.0], [1.0, bad], torch.float32)
+    Fromage([weight]).step()
+    assert weight.isnan().all()
+    Fromage([weight]).step()
+
+
+def test_a_huge_learning_rate_does_not_crash():
+    weight = random_pair(5, 3, dtype=torch.float32)
+    optimizer = Fromage([weight], lr=1e30)
+    for _ in range(3):
+        optimizer.step()
+
+
+@pytest.mark.parametrize(("dtype", "rel"), [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)])
+def test_half_precisions(dtype, rel):
+    # |W| is 131072, beyond float16's largest number 65504
+    weight = parameter(torch.full((256, 256), 512.0), torch.ones(256, 256), dtype)
+    Fromage([weight], lr=0.25).step()
+    expected = formula(np.full((256, 256), 512.0), np.ones((256, 256)), 0.25)
+    assert weight.dtype == dtype
+    np.testing.assert_allclose(weight.detach().float().numpy(), expected, rtol=rel)
+
+
+def test_complex_is_the_real_pair():
+    pair = random_pair(5, 3, 2)
+    both = torch.view_as_complex(pair.detach().clone())
+    weight = parameter(both, torch.view_as_complex(pair.grad.clone()), torch.complex128)
+    Fromage([pair], lr=ETA, p_bound=1.0).step()
+    Fromage([weight], lr=ETA, p_bound=1.0).step()
+    assert torch.equal(torch.view_as_real(weight.detach()), pair.detach())
+
+
+def test_a_sparse_gradient_is_refused_before_anything_moves():
+    dense, embedding = random_pair(3), nn.Embedding(4, 2, sparse=True)
+    before = dense.detach().clone()
+    embedding(torch.tensor([1])).sum().backward()
+    with pytest.raises(RuntimeError, match="does not support sparse gradients"):
+        Fromage([dense, *embedding.parameters()]).step()
+    assert torch.equal(dense, before)
+
+
+def test_the_closure_runs_with_grad_and_its_loss_comes_back():
+    weight = nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimizer = Fromage([weight])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert float(optimizer.step(closure).detach()) == 25.0
+    assert float(weight.detach().norm()) < 5.0
+    assert optimizer.step() is None
+
+
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)])
+def test_a_scheduler_changes_step_and_correction(lr):
+    weight = random_pair(4, 4)
+    optimizer = Fromage([weight], lr=lr)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    optimizer.step()
+    scheduler.step()
+    expected = formula(weight.detach(), weight.grad, 0.05)
+    optimizer.step()
+    np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-8)
+
+
+def test_p_bound_caps_the_norm_per_group():
+    free, bound = random_pair(6, seed=1), random_pair(6, seed=1)
+    for weight in (free, bound):
+        weight.grad = -weight.detach()
+    start = float(bound.detach().norm())
+    optimizer = Fromage([{"params": [free]}, {"params": [bound], "p_bound": 1.5}], lr=0.1)
+    for _ in range(50):
+        optimizer.step()
+    assert float(bound.detach().norm()) == pytest.approx(1.5 * start, rel=1e-12)
+    assert float(free.detach().norm()) > 2.0 * start
+
+
+def test_p_bound_does_not_pin_a_tensor_that_starts_at_zero():
+    weight = parameter([0.0, 0.0], [3.0, -4.0])
+    optimizer = Fromage([weight], lr=0.1, p_bound=1.0)
+    for _ in range(3):
+        optimizer.step()
+    assert float(weight.detach().norm()) > 0.4
+
+
+def test_maximize_is_the_negated_gradient():
+    up, down = random_pair(5, 3), random_pair(5, 3)
+    down.grad.neg_()
+    Fromage([up], maximize=True).step()
+    Fromage([down]).step()
+    assert torch.equal(up, down)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": -0.1}, "Invalid learning rate: -0.1"),
+        ({"lr": math.nan}, "Invalid learning rate: nan"),
+        ({"lr": torch.ones(2)}, "Tensor lr must be 1-element"),
+        ({"p_bound": 0.0}, "Invalid p_bound value: 0.0"),
+    ],
+)
+def test_hyper_parameters_are_validated(options, message):
+    with pytest.raises(ValueError, match=message):
+        Fromage([random_pair(2)], **options)
+    with pytest.raises(ValueError, match=message):
+        Fromage([{"params": [random_pair(2)], **options}])
