@@ -1,1 +1,9 @@
 """Trust (modelled), certificates (proved), estimates (first order) and attack (worst found)."""
+
+# every bound that a report can hold, by the name of its row
+BOUND_NAMES = (
+    "deep_relative_trust",
+    "first_order_rms",
+    "ball_certificate",
+    "known_change_certificate",
+)

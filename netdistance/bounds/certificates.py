@@ -52,16 +52,17 @@ class Certifier:
             network: The architecture.
             state: Its weights.
             inputs: The inputs to cover, (N, ...).
-            outputs: What the network gave for them, (N, outputs).
+            outputs: What the network gave for them and any inputs after them, (N or more, outputs).
         """
         norms, values = Norms(state), inputs.cpu().double()
+        known = outputs[: inputs.shape[0]].cpu().double()
         try:
             if inputs.shape[0] == 0:
                 raise NoRuleError("no inputs to certify; give --certify 1 or more")
             graph = trace(network)
             unchanged = Ball(norms, 0.0, frozenset(), network.ties)
             replayed = bound_output(graph, values, unchanged).value.flatten(1)
-            error = (replayed - outputs.cpu().double()).norm() / outputs.cpu().double().norm()
+            error = (replayed - known).norm() / known.norm()
             if not bool(error < _SAME_OUTPUT):
                 raise NoRuleError("the traced graph does not give the network's own output")
         except NoRuleError as error:

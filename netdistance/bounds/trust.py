@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from netdistance.pairing.match import Pairing
 from netdistance.quantities import Exact, Quantity, Skipped, point
 from netdistance.report.document import BoundRow, Over, TensorRow
 
@@ -50,23 +52,25 @@ def log10_trust(total: float) -> Exact | Skipped:
 
 
 def is_weight(row: TensorRow) -> bool:
-    """Whether a tensor counts in deep relative trust: floating point, with two or more axes."""
+    """Whether a row counts in deep relative trust: floating point, with two or more axes."""
     return len(row.shape) >= 2 and (row.encoding_a or "").startswith(("F", "BF"))
 
 
-def trust_row(
-    rows: Sequence[TensorRow], *, unmatched: Sequence[str], unreadable: Sequence[str]
-) -> BoundRow:
+def trust_row(rows: Sequence[TensorRow], pairing: Pairing) -> BoundRow:
     """Deep relative trust over the weights of `rows`; partial where weights are missing.
 
-    `unmatched` names the weights without a partner or with another shape, `unreadable` those that
-    could not be read: both stay out of the product and are named in its assumptions.
+    Weights that are unmatched, reshaped or unreadable stay out of the product and are named in its
+    assumptions; one without a relative change (a zero reference, NaN) makes the product skipped.
     """
+    unreadable = [pair.name for pair in pairing.pairs if pair.unreadable is not None]
     weights = [row for row in rows if is_weight(row) and row.name not in set(unreadable)]
     relative = {row.name: row.metrics["relative_frobenius"] for row in weights}
     skipped = [f"{name}: {q.reason}" for name, q in relative.items() if isinstance(q, Skipped)]
     assumptions = [MODEL, f"product over {len(weights)} weights"]
-    for reason, names in (("unmatched or reshaped", unmatched), ("unreadable", unreadable)):
+    for reason, names in (
+        ("unmatched or reshaped", pairing.lonely_weights),
+        ("unreadable", unreadable),
+    ):
         if names:
             assumptions.append(f"partial, without the {reason}: {', '.join(names)}")
     if not weights:
@@ -114,14 +118,21 @@ def modelled_row(
     )
 
 
-def trust_shares(rows: Sequence[TensorRow]) -> dict[str, Quantity]:
-    """Each weight's log(1 + r_l) as a fraction of the sum over all weights that have one."""
+def with_shares(rows: Sequence[TensorRow]) -> tuple[TensorRow, ...]:
+    """The rows with `trust_share`: a weight's log(1 + r_l) as a fraction of the sum over all."""
     changes = {
         row.name: math.log1p(value)
         for row in rows
         if is_weight(row) and (value := point(row.metrics["relative_frobenius"])) is not None
     }
     total = math.fsum(changes.values())
-    if total == 0.0:
-        return dict.fromkeys(changes, Skipped("nothing moved"))
-    return {name: Exact(change / total) for name, change in changes.items()}
+
+    def share(name: str) -> Quantity:
+        return Exact(changes[name] / total) if total else Skipped("nothing moved")
+
+    return tuple(
+        replace(row, metrics={**row.metrics, "trust_share": share(row.name)})
+        if row.name in changes
+        else row
+        for row in rows
+    )

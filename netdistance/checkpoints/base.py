@@ -37,6 +37,12 @@ class TensorSpec:
         return math.prod(self.shape)
 
     @property
+    def is_weight(self) -> bool:
+        """Whether deep relative trust counts it: floating point, with two or more axes."""
+        known = BY_NAME.get(self.encoding)
+        return len(self.shape) >= 2 and known is not None and known.kind == "float"
+
+    @property
     def dtype(self) -> DType:
         """The element type that `encoding` names."""
         return BY_NAME[self.encoding]

@@ -103,6 +103,9 @@ class _Convolution:
                 padded[window] += parts[:, tap]
         return np.ravel(padded[self.middle])
 
+    def gram(self, block: Array) -> Array:
+        return np.stack([self.adjoint(self.apply(row)) for row in block])
+
 
 def _operator_lower(kernel: Array, geometry: _Geometry) -> float:
     """A proved lower end of the norm at the geometry's input size: |Tx|/|x| of a Ritz vector.
@@ -117,13 +120,9 @@ def _operator_lower(kernel: Array, geometry: _Geometry) -> float:
     axes = zip(geometry.input_size, geometry.reach, geometry.stride, strict=True)
     corner = tuple(min(n, max(r, min(side, r + 64 * s))) for n, r, s in axes)
     operator = _Convolution(kernel, replace(geometry, input_size=corner))
-
-    def gram(block: Array) -> Array:
-        return np.stack([operator.adjoint(operator.apply(row)) for row in block])
-
     size = math.prod(operator.shape)
     capacity = min(64, max(8, _BASIS_BYTES // (8 * size)))
-    vector = Lanczos(gram, size, 1, capacity).converge(1e-5)
+    vector = Lanczos(operator.gram, size, 1, capacity).converge(1e-5)
     sizes = np.abs(kernel).reshape(geometry.groups, -1, *kernel.shape[1:])
     rows = float(sizes.sum(axis=tuple(range(2, sizes.ndim))).max())
     columns = float(sizes.sum(axis=(1, *range(3, sizes.ndim))).max())
@@ -142,9 +141,8 @@ def _polyphase(kernel: Array, geometry: _Geometry) -> Array:
     spread = zip(geometry.reach, geometry.dilation, strict=True)
     padded[(slice(None), slice(None), *(slice(0, r, d) for r, d in spread))] = kernel
     split = padded.reshape(*kernel.shape[:2], *(n for pair in zip(q, s, strict=True) for n in pair))
-    axes = range(len(q))
-    split = split.transpose(0, 1, *(3 + 2 * i for i in axes), *(2 + 2 * i for i in axes))
-    blocks = split.reshape(g, kernel.shape[0] // g, -1, math.prod(q))
+    order = (0, 1, *range(3, split.ndim, 2), *range(2, split.ndim, 2))
+    blocks = split.transpose(order).reshape(g, kernel.shape[0] // g, -1, math.prod(q))
     return blocks if blocks.shape[1] >= blocks.shape[2] else blocks.swapaxes(1, 2)
 
 
@@ -185,8 +183,7 @@ class _Symbol:
         self.frequencies = np.indices((*points[:-1], points[-1] // 2 + 1)).reshape(len(points), -1)
         turns = [2.0 * math.pi * (np.arange(n) / n) for n in points]
         self.tables = [np.array([complex(math.cos(t), math.sin(t)) for t in a]) for a in turns]
-        squares = (np.abs(polyphase).sum(axis=-1) ** 2).sum(axis=(1, 2))
-        self.size = 1.01 * math.sqrt(float(squares.max()))
+        self.size = 1.01 * float(np.linalg.norm(np.abs(polyphase).sum(-1), axis=(1, 2)).max())
         self.error = 2.02 * (gamma(polyphase.shape[-1]) + gamma(20 * len(points))) * self.size
         self.gram_error = 2.02 * gamma(2 * polyphase.shape[1] + 2) * (1.01 * self.size) ** 2
 
@@ -270,8 +267,7 @@ def conv_norm(
     the padding: its upper end bounds every size, its lower end no size in particular.
 
     Cost: with k <= K the sides of a (c_out/groups) by (prod s c_in/groups) matrix, 4K k^2 +
-    4/3 k^3 flops for each of prod N / 2 frequencies and groups, N as in `_grid`; at most 64
-    applications of the map and its adjoint.
+    4/3 k^3 flops at prod N / 2 frequencies (`_grid`), 64 applications of the map and its adjoint.
 
     Raises:
         ValueError: a shape or option does not fit, the output is empty, an entry is not finite.

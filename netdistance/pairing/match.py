@@ -27,6 +27,7 @@ class Pairing:
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
     reshaped: tuple[TensorPair, ...]
+    lonely_weights: tuple[str, ...]  # weights without a partner of the same shape
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str, str], ...]:
@@ -47,11 +48,16 @@ def pair_tensors(a: Mapping[str, TensorSpec], b: Mapping[str, TensorSpec]) -> Pa
     """Pair by name. Nothing is intersected silently: each unmatched name is listed."""
     shared = sorted(a.keys() & b.keys(), key=natural_key)
     pairs = [TensorPair(name, a[name], b[name], _unreadable(a[name], b[name])) for name in shared]
+    only_a = tuple(sorted(a.keys() - b.keys(), key=natural_key))
+    only_b = tuple(sorted(b.keys() - a.keys(), key=natural_key))
+    reshaped = tuple(pair for pair in pairs if pair.a.shape != pair.b.shape)
+    lonely = (*(a[n] for n in only_a), *(b[n] for n in only_b), *(pair.a for pair in reshaped))
     return Pairing(
         pairs=tuple(pair for pair in pairs if pair.a.shape == pair.b.shape),
-        only_a=tuple(sorted(a.keys() - b.keys(), key=natural_key)),
-        only_b=tuple(sorted(b.keys() - a.keys(), key=natural_key)),
-        reshaped=tuple(pair for pair in pairs if pair.a.shape != pair.b.shape),
+        only_a=only_a,
+        only_b=only_b,
+        reshaped=reshaped,
+        lonely_weights=tuple(spec.name for spec in lonely if spec.is_weight),
     )
 
 

@@ -86,7 +86,17 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
     return values
 
 
-def require_all(pairing: PairingAccount) -> Threshold:
+def judge(
+    report: Report, conditions: Sequence[Condition], *, require_all: bool
+) -> tuple[Threshold, ...]:
+    """Every threshold that was asked for, judged on the report."""
+    judged = [condition.judge(report_values(report)) for condition in conditions]
+    if require_all and report.pairing is not None:
+        judged.append(_require_all(report.pairing))
+    return tuple(judged)
+
+
+def _require_all(pairing: PairingAccount) -> Threshold:
     """The threshold that any unmatched, reshaped, skipped or non-finite tensor fails."""
     failures = (
         *pairing.only_a,

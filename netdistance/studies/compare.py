@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from netdistance.bounds.trust import is_weight, trust_row, trust_shares
+from netdistance.bounds.trust import trust_row, with_shares
 from netdistance.checkpoints import Checkpoint, open_checkpoint
-from netdistance.distances.measure import is_identical, metrics_of, why_without_distance
+from netdistance.distances.account import account, tensor_rows
 from netdistance.distances.stream import stream_sums
 from netdistance.errors import NothingComparableError, UsageError
-from netdistance.linalg.sums import PairSums
-from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import Pairing, pair_tensors
 from netdistance.progress import SILENT, Progress
-from netdistance.quantities import Skipped
-from netdistance.report.document import (
-    NonFinite,
-    PairingAccount,
-    Report,
-    Reshaped,
-    SkippedTensor,
-    TensorRow,
-    Verdict,
-)
+from netdistance.report.document import Report, Verdict
 from netdistance.report.provenance import provenance
-from netdistance.report.thresholds import Condition, report_values, require_all
+from netdistance.report.thresholds import Condition, judge
 from netdistance.report.verdicts import compare_verdict
 
 PathLike = str | os.PathLike[str]
@@ -73,29 +61,21 @@ def compare(
         pairing = pair_tensors(left.specs, right.specs)
         _require_comparable(left, right, pairing)
         sums = stream_sums(left, right, pairing.pairs, threads=options.threads, progress=progress)
-        rows = _tensor_rows(pairing, sums)
-        trust = trust_row(
-            rows, unmatched=_unmatched_weights(left, right, pairing), unreadable=_unread(pairing)
-        )
-        account = _account(pairing, sums)
+        rows = tensor_rows(pairing, sums)
         report = Report(
             study="compare",
             provenance=provenance(options, left, right),
             verdict=Verdict(""),
-            pairing=account,
-            tensors=rows,
-            bounds=(trust,),
+            pairing=account(pairing, sums),
+            tensors=with_shares(rows),
+            bounds=(trust_row(rows, pairing),),
         )
         if options.model is not None:
-            from netdistance.studies.compare_outputs import add_outputs
-
-            report = add_outputs(report, left, right, options, progress)
+            report = _with_outputs(report, left, right, options, progress)
         left.verify_unchanged()
         right.verify_unchanged()
-    thresholds = [condition.judge(report_values(report)) for condition in conditions]
-    if options.require_all:
-        thresholds.append(require_all(account))
-    return replace(report, verdict=Verdict(compare_verdict(report, a, b), tuple(thresholds)))
+    thresholds = judge(report, conditions, require_all=options.require_all)
+    return replace(report, verdict=Verdict(compare_verdict(report, a, b), thresholds))
 
 
 def _require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
@@ -112,57 +92,22 @@ def _require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
         )
 
 
-def _tensor_rows(pairing: Pairing, sums: Mapping[str, PairSums]) -> tuple[TensorRow, ...]:
-    rows = [
-        TensorRow(
-            name=pair.name,
-            shape=pair.a.shape,
-            encoding_a=pair.a.encoding,
-            encoding_b=pair.b.encoding,
-            layer=layer_of(pair.name),
-            metrics=metrics_of(pair, sums.get(pair.name)),
-        )
-        for pair in pairing.pairs
-    ]
-    shares = trust_shares(rows)
-    return tuple(
-        replace(row, metrics={**row.metrics, "trust_share": shares[row.name]})
-        if row.name in shares
-        else row
-        for row in rows
+def _with_outputs(
+    report: Report, a: Checkpoint, b: Checkpoint, options: CompareOptions, progress: Progress
+) -> Report:
+    # weights alone never import torch
+    from netdistance.studies.compare_outputs import add_outputs
+
+    assert options.model is not None and options.inputs is not None
+    return add_outputs(
+        report,
+        a,
+        b,
+        model=options.model,
+        inputs=options.inputs,
+        targets=options.targets,
+        certify=options.certify,
+        batch_size=options.batch_size,
+        device=options.device,
+        progress=progress,
     )
-
-
-def _account(pairing: Pairing, sums: Mapping[str, PairSums]) -> PairingAccount:
-    measured = [pair for pair in pairing.pairs if pair.name in sums]
-    reasons = [(pair, why_without_distance(pair, sums.get(pair.name))) for pair in pairing.pairs]
-    return PairingAccount(
-        compared=len(measured),
-        identical=sum(is_identical(sums[pair.name]) for pair in measured),
-        only_a=pairing.only_a,
-        only_b=pairing.only_b,
-        reshaped=tuple(Reshaped(p.name, p.a.shape, p.b.shape) for p in pairing.reshaped),
-        skipped=tuple(SkippedTensor(p.name, reason) for p, reason in reasons if reason),
-        non_finite=tuple(
-            NonFinite(p.name, sums[p.name].non_finite_a, sums[p.name].non_finite_b)
-            for p in measured
-            if not sums[p.name].finite
-        ),
-    )
-
-
-def _unread(pairing: Pairing) -> Sequence[str]:
-    return [pair.name for pair in pairing.pairs if pair.unreadable is not None]
-
-
-def _unmatched_weights(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> Sequence[str]:
-    """The weights that deep relative trust would count if they had a partner."""
-    lonely = [(name, a) for name in (*pairing.only_a, *(p.name for p in pairing.reshaped))]
-    lonely += [(name, b) for name in pairing.only_b]
-    return [name for name, side in lonely if is_weight(_bare_row(name, side))]
-
-
-def _bare_row(name: str, side: Checkpoint) -> TensorRow:
-    spec = side.specs[name]
-    metrics = {"relative_frobenius": Skipped("not matched")}
-    return TensorRow(name, spec.shape, spec.encoding, None, layer_of(name), metrics)

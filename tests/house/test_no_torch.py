@@ -164,7 +164,8 @@ def run_and_list_modules(
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    sys.stderr.write(done.stderr)  # pytest shows it where the test fails
+    assert done.returncode == 0
     found = json.loads(target.read_text())
     assert isinstance(found["code"], int), found["code"]
     return found["code"], found["modules"], done.stdout

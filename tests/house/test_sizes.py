@@ -18,7 +18,7 @@ FOLDERS = ("netdistance", "benchmarks", "tests")
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 40
 MAX_NESTING = 3
-MAX_STUDY_LINES = 60
+MAX_STUDY_LINES = 65  # about 60
 NAMELESS = ("utils.py", "util.py", "helpers.py", "helper.py", "common.py", "core.py", "misc.py")
 
 # "file", or "file:function", and why it may be larger than the rule
@@ -178,9 +178,9 @@ def test_nesting_counts_match_and_try_once_and_elif_never() -> None:
 
 def test_planted_long_study_is_found() -> None:
     imports = "import math\n" * 30
-    assert not too_large({"netdistance/studies/a.py": imports + "x = 1\n" * 60})
-    assert too_large({"netdistance/studies/a.py": imports + "x = 1\n" * 61})
+    assert not too_large({"netdistance/studies/a.py": imports + "x = 1\n" * 65})
+    assert too_large({"netdistance/studies/a.py": imports + "x = 1\n" * 66})
     options = "class Options:\n" + "    x: int = 1\n" * 30
-    assert not too_large({"netdistance/studies/a.py": options + "x = 1\n" * 59})
-    assert too_large({"netdistance/studies/a.py": options + "x = 1\n" * 60})
-    assert not too_large({"netdistance/probes/a.py": imports + "x = 1\n" * 61})
+    assert not too_large({"netdistance/studies/a.py": options + "x = 1\n" * 64})
+    assert too_large({"netdistance/studies/a.py": options + "x = 1\n" * 65})
+    assert not too_large({"netdistance/probes/a.py": imports + "x = 1\n" * 66})

@@ -6,13 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.oracles.dense_convolution import dense_convolution
-from tests.oracles.singular_values import miss
 
 from netdistance.linalg import conv_norm as module
 from netdistance.linalg.conv_norm import conv_norm
 from netdistance.linalg.spectral_norm import spectral_norm
 from netdistance.quantities import Interval
+from tests.oracles.dense_convolution import dense_convolution
+from tests.oracles.singular_values import miss
 
 SLACK = 1e-12
 
@@ -35,6 +35,12 @@ def symbol_norm(kernel: np.ndarray, points: int) -> float:
     return float(np.linalg.norm(symbol, 2, axis=(1, 2)).max())
 
 
+@pytest.fixture
+def unaided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lower end to start the upper one from, which would hide a fault in the symbol."""
+    monkeypatch.setattr(module, "_operator_lower", lambda *_: 0.0)
+
+
 ONE_AXIS = list(itertools.product((1, 2, 3), (0, 1, 3), (1, 2), (1, 2), (1, 2, 3)))
 
 
@@ -50,6 +56,22 @@ def test_one_axis(stride: int, padding: int, dilation: int, groups: int, taps: i
     every_size = conv_norm(kernel, groups=groups, **options)
     assert norm <= every_size.upper
     assert every_size.upper <= 1.011 * every_size.lower
+
+
+@pytest.mark.usefixtures("unaided")
+@pytest.mark.parametrize("size", [3, 4, 9])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), (1, 0, 2), (3, 2, 1)]
+)
+def test_the_upper_end_stands_alone_on_one_axis(
+    size: int, stride: int, padding: int, dilation: int
+) -> None:
+    options = {"stride": (stride,), "padding": (padding,), "dilation": (dilation,)}
+    for seed in range(5):
+        kernel = gaussian(2, 3, 2, seed=seed)
+        kernel[:, :, 1] -= 2.0 * kernel[:, :, 0]
+        interval = conv_norm(kernel, input_size=(size,), **options)
+        assert not miss(interval, dense_norm(kernel, (size,), **options), SLACK)
 
 
 TWO_AXES = list(
@@ -69,6 +91,23 @@ def test_two_axes(
     assert interval.lower >= norm * (1.0 - 1e-4)
     assert interval.upper <= 1.35 * norm
     assert norm <= conv_norm(kernel, **options).upper
+
+
+@pytest.mark.usefixtures("unaided")
+@pytest.mark.parametrize(("stride", "padding", "dilation", "groups"), TWO_AXES)
+def test_the_upper_end_stands_alone_on_two_axes(
+    stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int], groups: int
+) -> None:
+    kernel = gaussian(4, 2, 2, 3, seed=1)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    interval = conv_norm(kernel, input_size=(3, 7), **options)
+    assert not miss(interval, dense_norm(kernel, (3, 7), **options), SLACK)
+
+
+@pytest.mark.usefixtures("unaided")
+def test_a_torus_of_the_output_alone_would_wrap_around() -> None:
+    # one output of [1, -1] has norm sqrt(2), on a torus of one point it would be 0
+    assert conv_norm(np.array([[[1.0, -1.0]]]), input_size=2).upper >= np.sqrt(2.0)
 
 
 def test_three_axes() -> None:

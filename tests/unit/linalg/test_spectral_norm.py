@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from tests.oracles.singular_values import largest_singular_value, miss
 
 from netdistance.linalg.spectral_norm import (
     Lanczos,
@@ -20,6 +19,7 @@ from netdistance.linalg.spectral_norm import (
     spectral_norm,
 )
 from netdistance.quantities import Interval
+from tests.oracles.singular_values import largest_singular_value, miss
 
 GRAM, POLYNOMIAL = {}, {"gram_limit": 0}
 PATHS = pytest.mark.parametrize("options", [GRAM, POLYNOMIAL], ids=["gram", "polynomial"])

@@ -1,0 +1,119 @@
+"""Every bound beside the measurement, for one network at one noise level."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from netdistance.bounds.attack import worst_found
+from netdistance.bounds.certificates import Certifier, certificate_row, require_above
+from netdistance.bounds.estimates import at_level, first_order_rms
+from netdistance.bounds.trust import MODEL, trust_of_sum
+from netdistance.probes.deviation import largest, over_draws, quantiles
+from netdistance.probes.noise_sweep import Draws, NoiseSweep
+from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.report.document import BoundRow, SampleDeviation, Scope, SweepPoint
+
+# the estimate needs gradients, so it covers fewer inputs than the measurement
+ESTIMATE_INPUTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The bounds of one scope of noise; what does not depend on the level is computed once."""
+
+    sweep: NoiseSweep
+    scope: Scope
+    certifier: Certifier
+    unit_estimate: Quantity
+
+    @classmethod
+    def of(cls, sweep: NoiseSweep, scope: Scope, certifier: Certifier) -> Ladder:
+        """The ladder, once the first-order estimate at unit noise has been taken."""
+        estimate = first_order_rms(
+            sweep.network,
+            sweep.state,
+            sweep.inputs[:ESTIMATE_INPUTS],
+            sweep.names(scope),
+            batch_size=sweep.batch_size,
+            seed=sweep.seed,
+        )
+        return cls(sweep, scope, certifier, estimate)
+
+    def at(self, text: str, level: float, draws: Draws) -> SweepPoint:
+        """The row of one level.
+
+        Raises:
+            BoundViolationError: the certificate lies below a measurement.
+        """
+        every = torch.stack(draws.deviations)
+        attacked = _attack(self.sweep, self.scope, level, len(self.certifier.inputs))
+        return SweepPoint(
+            noise=text,
+            scope=self.scope,
+            deviation=SampleDeviation(
+                over_draws(draws.deviations),
+                over_draws(draws.deviations, power=2),
+                quantiles(every),
+            ),
+            accuracy=draws.accuracy,
+            attack=largest(attacked),
+            bounds=(
+                self._certificate(level, every, attacked),
+                self._estimate(level, draws),
+                self._trust(level, every, attacked),
+            ),
+        )
+
+    def _certificate(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
+        name, covered = "ball_certificate", len(self.certifier.inputs)
+        value = self.certifier.ball(level, self.sweep.names(self.scope))
+        measured = largest(torch.cat([every[:, :covered].flatten(), attacked]))
+        require_above(name, value, measured, lambda: self._in_float64(level, covered))
+        assumption = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
+        return certificate_row(name, "ball", covered, value, measured, assumption)
+
+    def _in_float64(self, level: float, covered: int) -> Exact | Skipped:
+        """The largest deviation on the certified inputs, draws and attack run again in float64."""
+        again = self.sweep.in_float64(covered)
+        draws = again.measure({"": level}, (self.scope,))["", self.scope]
+        return largest(torch.cat([*draws.deviations, _attack(again, self.scope, level, covered)]))
+
+    def _estimate(self, level: float, draws: Draws) -> BoundRow:
+        covered = min(ESTIMATE_INPUTS, len(self.sweep.inputs))
+        return BoundRow(
+            name="first_order_rms",
+            standing="estimated",
+            over="draws",
+            inputs=covered,
+            value=at_level(self.unit_estimate, level),
+            measured=over_draws([d[:covered] for d in draws.deviations], power=2),
+            assumptions=(
+                "first order in the noise: the linearised network",
+                "value and measurement are root mean squares over inputs and draws, not the worst",
+            ),
+        )
+
+    def _trust(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
+        weights = self.sweep.names("weights")
+        assumptions = [MODEL, f"product over {len(weights)} weights"]
+        if len(self.sweep.names(self.scope)) > len(weights):
+            assumptions.append("biases and gains move too, and are not in the product")
+        row = trust_of_sum(len(weights) * math.log1p(level), assumptions, over="ball")
+        worst = largest(torch.cat([every.flatten(), attacked]))
+        return replace(row, inputs=len(self.sweep.inputs), measured=worst)
+
+
+def _attack(sweep: NoiseSweep, scope: Scope, level: float, inputs: int) -> Tensor:
+    return worst_found(
+        sweep.network,
+        sweep.state,
+        sweep.reference.first(inputs),
+        sweep.inputs[:inputs],
+        sweep.names(scope),
+        level,
+        seed=sweep.seed,
+    )

@@ -1,0 +1,113 @@
+"""Both networks of a pair on the same inputs: along a + t(b - a), every bound beside the actual."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from netdistance.bounds.certificates import Certifier, certificate_row, require_above
+from netdistance.bounds.trust import is_weight, trust_of_sum
+from netdistance.networks.change import Norms
+from netdistance.networks.load import Network, State
+from netdistance.probes.deviation import (
+    Reference,
+    agreement,
+    fraction,
+    hits,
+    largest,
+    mean_over_inputs,
+    quantiles,
+    run,
+)
+from netdistance.quantities import Exact, Skipped, point
+from netdistance.report.document import BoundRow, DeviationRow, PathPoint, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The networks a + t(b - a) for t from 0 to 1, on one set of inputs."""
+
+    network: Network
+    a: State
+    b: State
+    inputs: Tensor  # (N, ...)
+    batch_size: int
+    reference: Reference
+    certifier: Certifier
+    changed: Norms
+
+    @classmethod
+    def of(
+        cls, network: Network, a: State, b: State, inputs: Tensor, *, certify: int, batch_size: int
+    ) -> Path:
+        """The path, once network a has run; certificates cover the first `certify` inputs."""
+        outputs = run(network, a, inputs, batch_size=batch_size)
+        certifier = Certifier.of(network, a, inputs[:certify], outputs)
+        reference = Reference.of(outputs)
+        return cls(network, a, b, inputs, batch_size, reference, certifier, Norms(b))
+
+    def outputs(self, t: float) -> Tensor:
+        """The outputs of the network at t, (N, outputs)."""
+        return run(
+            self.network, _between(self.a, self.b, t), self.inputs, batch_size=self.batch_size
+        )
+
+    def place(self, t: float, outputs: Tensor, report: Report) -> PathPoint:
+        """The measurement at t, beside every bound there."""
+        deviation = self.reference.deviation(outputs)
+        bounds = (
+            replace(_trust(report, t), inputs=len(deviation), measured=largest(deviation)),
+            self._certificate(t, deviation),
+        )
+        return PathPoint(t, mean_over_inputs(deviation), bounds)
+
+    def _certificate(self, t: float, deviation: Tensor) -> BoundRow:
+        covered = len(self.certifier.inputs)
+        value, measured = self.certifier.known(self.changed, t), largest(deviation[:covered])
+        require_above("known_change_certificate", value, measured, lambda: self._in_float64(t))
+        return certificate_row("known_change_certificate", "known", covered, value, measured)
+
+    def _in_float64(self, t: float) -> Exact | Skipped:
+        a, b = ({n: v.double() for n, v in state.items()} for state in (self.a, self.b))
+        few = self.certifier.inputs
+        first = Reference.of(run(self.network, a, few, batch_size=self.batch_size))
+        moved = run(self.network, _between(a, b, t), few, batch_size=self.batch_size)
+        return largest(first.deviation(moved))
+
+
+def _between(a: State, b: State, t: float) -> State:
+    if t == 1.0:
+        return b
+    return {
+        name: tensor + t * (b[name] - tensor) if tensor.is_floating_point() else tensor
+        for name, tensor in a.items()
+    }
+
+
+def _trust(report: Report, t: float) -> BoundRow:
+    """Deep relative trust of the change from a to a + t(b - a)."""
+    (whole,) = (row for row in report.bounds if row.name == "deep_relative_trust")
+    if whole.log1p_sum is None:
+        return whole
+    moved = [point(r.metrics["relative_frobenius"]) for r in report.tensors if is_weight(r)]
+    total = math.fsum(math.log1p(t * r) for r in moved if r is not None)
+    return trust_of_sum(total, whole.assumptions)
+
+
+def deviation_rows(
+    reference: Reference, outputs: Tensor, targets: Tensor | None
+) -> tuple[DeviationRow, ...]:
+    """What b's outputs do against a's: deviation, agreement and, with targets, both accuracies."""
+    deviation = reference.deviation(outputs)
+    rows = [
+        DeviationRow(
+            "relative_output_deviation", mean_over_inputs(deviation), quantiles(deviation)
+        ),
+        DeviationRow("top1_agreement", agreement(reference.outputs, outputs)),
+    ]
+    if targets is not None:
+        for side, values in (("a", reference.outputs), ("b", outputs)):
+            rows.append(DeviationRow(f"accuracy_{side}", fraction(hits(values, targets))))
+    return tuple(rows)

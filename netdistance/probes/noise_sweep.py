@@ -1,0 +1,99 @@
+"""One network under noise: every draw at every level and scope, run on all inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from netdistance.networks.load import Network, State
+from netdistance.probes.deviation import Reference, fraction, hits, over_draws, run
+from netdistance.probes.noise import moved, perturbed_names, unit_noise
+from netdistance.progress import SILENT, Progress
+from netdistance.quantities import Quantity, Skipped
+from netdistance.report.document import Scope
+
+NO_TARGETS = Skipped("needs --targets")
+
+
+@dataclass(slots=True)
+class Draws:
+    """What every draw at one level and scope did: deviations (N,) each, and hits (N,) each."""
+
+    deviations: list[Tensor] = field(default_factory=list)
+    hits: list[Tensor] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> Quantity:
+        """The mean accuracy; its standard error is over draws."""
+        return over_draws([hit.double() for hit in self.hits]) if self.hits else NO_TARGETS
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSweep:
+    """One network, its inputs and its unperturbed outputs, to be run under noise."""
+
+    network: Network
+    state: State
+    inputs: Tensor  # (N, ...)
+    targets: Tensor | None  # (N,)
+    reference: Reference
+    batch_size: int
+    seed: int
+    draws: int
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        state: State,
+        inputs: Tensor,
+        targets: Tensor | None,
+        *,
+        batch_size: int,
+        seed: int,
+        draws: int,
+    ) -> NoiseSweep:
+        """The sweep, once the unperturbed network has run."""
+        reference = Reference.of(run(network, state, inputs, batch_size=batch_size))
+        return cls(network, state, inputs, targets, reference, batch_size, seed, draws)
+
+    @property
+    def reference_accuracy(self) -> Quantity:
+        """The accuracy without noise."""
+        if self.targets is None:
+            return NO_TARGETS
+        return fraction(hits(self.reference.outputs, self.targets))
+
+    def names(self, scope: Scope) -> tuple[str, ...]:
+        """The parameters that noise of this scope moves."""
+        return perturbed_names(self.network, self.state, scope)
+
+    def in_float64(self, inputs: int) -> NoiseSweep:
+        """The same sweep on the first few inputs, every number in float64."""
+        state = {n: v.double() if v.is_floating_point() else v for n, v in self.state.items()}
+        few = self.inputs[:inputs].double()
+        outputs = run(self.network, state, few, batch_size=self.batch_size)
+        return replace(self, state=state, inputs=few, targets=None, reference=Reference.of(outputs))
+
+    def measure(
+        self, levels: Mapping[str, float], scopes: tuple[Scope, ...], progress: Progress = SILENT
+    ) -> dict[tuple[str, Scope], Draws]:
+        """What every draw did. A draw is the same noise at every level, so that levels compare."""
+        result = {(text, scope): Draws() for text in levels for scope in scopes}
+        plan = [(draw, scope) for draw in range(self.draws) for scope in scopes]
+        with progress.task("measuring", len(plan) * len(levels)) as advance:
+            for draw, scope in plan:
+                noise = unit_noise(self.state, self.names(scope), seed=self.seed + draw)
+                for text, level in levels.items():
+                    self._measure_one(noise, level, result[text, scope])
+                    advance(1)
+        return result
+
+    def _measure_one(self, noise: Mapping[str, Tensor], level: float, into: Draws) -> None:
+        state = moved(self.network, self.state, noise, level)
+        outputs = run(self.network, state, self.inputs, batch_size=self.batch_size)
+        into.deviations.append(self.reference.deviation(outputs).cpu())
+        if self.targets is not None:
+            into.hits.append(hits(outputs, self.targets))
