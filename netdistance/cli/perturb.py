@@ -23,7 +23,14 @@ from netdistance.errors import UsageError
     metavar="LEVELS",
     help="Relative noise levels, separated by commas: 0.2 moves each tensor by 20% of its norm.",
 )
-@click.option("--draws", type=click.IntRange(1), default=16, show_default=True, metavar="N")
+@click.option(
+    "--draws",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="How many times noise is drawn; the standard error is over draws.",
+)
 @click.option(
     "--scope",
     type=click.Choice(["weights", "all", "both"]),

@@ -32,13 +32,19 @@ def running_options(command: Command) -> Command:
             help="Certificates and attack cover the first N inputs.",
         ),
         click.option(
-            "--batch-size", type=click.IntRange(1), default=1024, show_default=True, metavar="N"
+            "--batch-size",
+            type=click.IntRange(1),
+            default=1024,
+            show_default=True,
+            metavar="N",
+            help="Inputs that run at once; less needs less memory.",
         ),
         click.option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda"]),
             default="auto",
             show_default=True,
+            help="Where the network runs; auto is CUDA where there is one.",
         ),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw."),
     )

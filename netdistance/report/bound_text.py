@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdistance.quantities import Skipped
+from netdistance.quantities import Skipped, point
 from netdistance.report.document import BoundRow
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import quantity
+from netdistance.report.wording import percent, quantity
 
 
 def bound_lines(bounds: Sequence[BoundRow]) -> Lines:
-    """One line for each bound, then the reason of each that was skipped."""
+    """One line for each bound, then each that was skipped, and each model that was exceeded."""
     rows = [
         (
             row.name.replace("_", " "),
@@ -24,8 +24,26 @@ def bound_lines(bounds: Sequence[BoundRow]) -> Lines:
         for row in bounds
     ]
     header = ("bound", "standing", "over", "inputs", "says", "measured worst")
-    lines = table(header, rows, left=3)
+    lines = table(header, rows, left="lll")
     for row in bounds:
         if isinstance(row.value, Skipped):
             lines += paragraph(f"{row.name} skipped: {row.value.reason}", indent="  ")
-    return lines
+    return lines + exceeded_lines(bounds)
+
+
+def exceeded_lines(bounds: Sequence[BoundRow]) -> Lines:
+    """A sentence where a model says less than was measured: that is what a model may do."""
+    exceeded = [
+        (says, seen)
+        for row in bounds
+        if row.standing == "modelled"
+        and (says := point(row.value)) is not None
+        and (seen := point(row.measured)) is not None
+        and seen > says
+    ]
+    if not exceeded:
+        return []
+    says, seen = max(exceeded, key=lambda pair: pair[1] / pair[0] if pair[0] else float("inf"))
+    return paragraph(
+        f"deep relative trust was exceeded: {percent(seen)} measured, {percent(says)} modelled."
+    )

@@ -11,10 +11,11 @@ from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, names, percent, quantity
+from netdistance.report.wording import count, names, percent, quantity, without_error
 
 _ROWS = 12
 _BAR_COLUMNS = 10
+_QUANTILES = ("0.5", "0.9", "1.0")
 
 
 def compare_lines(report: Report, everything: bool) -> Lines:
@@ -114,9 +115,9 @@ def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
     for layer in shown:
         bar = "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else ""
         change = percent(layer.change) if layer.change is not None else "skipped"
-        share = f"{100.0 * layer.share:.1f}% {bar:<{_BAR_COLUMNS}}" if layer.share else ""
-        cells.append((shortened(layer.name, 32), shortened(layer.tensor, 16), change, share))
-    lines = table(("layer", "moved most", "change", "share of trust"), cells, left=2)
+        share = f"{100.0 * layer.share:.1f}%" if layer.share else ""
+        cells.append((shortened(layer.name, 32), shortened(layer.tensor, 16), change, share, bar))
+    lines = table(("layer", "moved most", "change", "share of trust", ""), cells, left="llrrl")
     for layer in shown:
         if layer.reason:
             lines += paragraph(f"skipped {layer.name}: {layer.reason}", indent="  ")
@@ -127,7 +128,8 @@ def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
 
 def _trust_line(trust: BoundRow) -> Lines:
     if isinstance(trust.value, Exact):
-        amount = f"x {trust.value.value:.3g}"
+        value = trust.value.value
+        amount = f"x {value:.3g}" if value >= 1.0 else percent(value)
     elif isinstance(trust.log10, Exact):
         amount = f"x 10^{trust.log10.value:.1f}"
     else:
@@ -142,16 +144,16 @@ def _trust_line(trust: BoundRow) -> Lines:
 
 
 def _outputs(report: Report) -> Lines:
-    rows = []
-    for row in report.deviation or ():
-        spread = (
-            f"median {percent(row.quantiles['0.5'])}, 90% below {percent(row.quantiles['0.9'])}, "
-            f"largest {percent(row.quantiles['1.0'])}"
-            if row.quantiles
-            else ""
+    rows = [
+        (
+            row.measure.replace("_", " "),
+            quantity(row.value),
+            *(percent(row.quantiles[q]) if q in row.quantiles else "" for q in _QUANTILES),
         )
-        rows.append((row.measure.replace("_", " "), quantity(row.value), spread))
-    return [*table(("measured", "mean", "over the inputs"), rows), ""]
+        for row in report.deviation or ()
+    ]
+    header = ("measured over the inputs", "mean ± se", "median", "90% below", "largest")
+    return [*table(header, rows), ""]
 
 
 def _path_table(report: Report) -> Lines:
@@ -164,11 +166,13 @@ def _path_table(report: Report) -> Lines:
         rows.append(
             (
                 f"{place.t:g}",
-                quantity(place.deviation),
+                without_error(place.deviation),
                 quantity(certificate.measured),
                 quantity(certificate.value),
                 quantity(by_name["deep_relative_trust"].value),
             )
         )
-    header = ("t", "measured mean", "worst certified input", "certified", "modelled")
-    return ["along a + t(b - a):", *table(header, rows), ""]
+    header = ("t", "measured mean", "worst", "certified", "modelled")
+    covered = report.path[-1].bounds[-1].inputs
+    title = f"along a + t(b - a); worst and certified on the first {count(covered or 0, 'input')}:"
+    return [title, *table(header, rows), ""]

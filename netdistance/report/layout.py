@@ -23,11 +23,13 @@ def paragraph(text: str, *, indent: str = "") -> Lines:
     ) or [""]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Lines:
-    """Aligned columns, the first `left` of them to the left and the numbers to the right."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: str = "l") -> Lines:
+    """Aligned columns: to the left where `left` has an l at their place, numbers to the right."""
     grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
     for index, title in enumerate(header):
-        grid.add_column(Text(title), justify="left" if index < left else "right", no_wrap=True)
+        grid.add_column(
+            Text(title), justify="left" if left[index : index + 1] == "l" else "right", no_wrap=True
+        )
     for row in rows:
         grid.add_row(*(Text(visible(cell)) for cell in row))
     target = StringIO()

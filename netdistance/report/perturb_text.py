@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from netdistance.quantities import Quantity, Skipped
-from netdistance.report.document import BoundRow, Report, SweepPoint
+from netdistance.quantities import Skipped
+from netdistance.report.bound_text import exceeded_lines
+from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, percent, quantity
+from netdistance.report.wording import count, percent, quantity, without_error
 
-_HEADER = ("noise", "measured (mean ± se)", "estimated", "worst found", "certified ≤", "modelled")
+_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
 
 
@@ -22,6 +23,7 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
             header = (*_HEADER, "accuracy") if with_accuracy else _HEADER
             lines += ["", title, *table(header, rows)]
     lines += ["", *_legend(report)]
+    lines += exceeded_lines([row for place in sweep for row in place.bounds])
     for reason in sorted(_skipped(sweep)):
         lines += paragraph(f"certified skipped: {reason}", indent="  ")
     return lines
@@ -32,21 +34,12 @@ def _row(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
     cells = (
         percent(float(place.noise)),
         quantity(place.deviation.mean),
-        _number(bounds["first_order_rms"]),
+        without_error(bounds["first_order_rms"].value),
         quantity(place.attack),
-        _number(bounds["ball_certificate"]),
-        _number(bounds["deep_relative_trust"]),
+        without_error(bounds["ball_certificate"].value),
+        without_error(bounds["deep_relative_trust"].value),
     )
-    return (*cells, _without_error(place.accuracy)) if with_accuracy else cells
-
-
-def _number(row: BoundRow) -> str:
-    return _without_error(row.value)
-
-
-def _without_error(value: Quantity) -> str:
-    """The number alone: its standard error is in the JSON."""
-    return quantity(value).split(" ± ")[0].removeprefix("≤ ")
+    return (*cells, without_error(place.accuracy)) if with_accuracy else cells
 
 
 def _legend(report: Report) -> Lines:

@@ -38,6 +38,11 @@ def quantity(value: Quantity) -> str:
             assert_never(unreachable)
 
 
+def without_error(value: Quantity) -> str:
+    """The quantity without its standard error or sign, for a column that says what it holds."""
+    return quantity(value).split(" ± ")[0].removeprefix("≤ ")
+
+
 def count(number: int, noun: str) -> str:
     """A count with its noun in the right number.
 
