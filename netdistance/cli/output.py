@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from netdistance.errors import EXIT_COMPARED, EXIT_THRESHOLD, OutputError, UsageError
+from netdistance.errors import EXIT_COMPARED, EXIT_THRESHOLD, UsageError
 from netdistance.report.document import Report
+from netdistance.report.files import write_atomically
 from netdistance.report.json import render_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -103,38 +101,3 @@ def _write(target: str, content: bytes) -> None:
         sys.stdout.flush()
         return
     write_atomically(Path(target), content)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by a file with `content`, or leave it as it was.
-
-    Raises:
-        OutputError: the folder is not writable or the disk is full; no temporary file stays.
-    """
-    temporary: str | None = None
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_bytes(content)  # a device such as /dev/null or /dev/full
-            return
-        handle, temporary = tempfile.mkstemp(
-            dir=path.absolute().parent, prefix=".netdistance-", suffix=".tmp"
-        )
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

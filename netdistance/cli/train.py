@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from netdistance.cli.output import Outputs, emit, output_options, write_atomically
+from netdistance.cli.output import Outputs, emit, output_options
 from netdistance.cli.terminal import terminal_progress
+from netdistance.report.files import write_atomically
 
 Parsed = Callable[[click.Context, click.Parameter, str], tuple[Any, ...]]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from netdistance.quantities import Exact, Skipped, point
+from netdistance.quantities import Exact, Skipped
 from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import shortened
+from netdistance.report.layers import layers_of
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import count, names, percent, quantity, without_error
 
@@ -69,45 +69,9 @@ def _unmatched(pairing: PairingAccount) -> Lines:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A row of the table: the tensor of a layer that moved most, and the layer's share of trust."""
-
-    name: str
-    tensor: str
-    change: float | None
-    reason: str
-    share: float
-
-
-def _layers(rows: Sequence[TensorRow]) -> list[_Layer]:
-    groups: dict[str, list[TensorRow]] = {}
-    for row in rows:
-        groups.setdefault(row.layer, []).append(row)
-    return [_layer(name, members) for name, members in groups.items()]
-
-
-def _layer(name: str, members: Sequence[TensorRow]) -> _Layer:
-    def change(row: TensorRow) -> float:
-        # a tensor without a distance is what a reader must see first
-        value = point(row.metrics["relative_frobenius"])
-        return math.inf if value is None else value
-
-    worst = max(members, key=change)
-    shares = [point(row.metrics["trust_share"]) for row in members if "trust_share" in row.metrics]
-    moved = worst.metrics["relative_frobenius"]
-    return _Layer(
-        name=name,
-        tensor=worst.name.removeprefix(f"{name}.") if worst.name != name else "",
-        change=point(moved),
-        reason=moved.reason if isinstance(moved, Skipped) else "",
-        share=math.fsum(share for share in shares if share is not None),
-    )
-
-
 def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
     layers = sorted(
-        _layers(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
+        layers_of(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
     )
     shown = layers if everything else layers[:_ROWS]
     largest = max((layer.share for layer in layers), default=0.0)

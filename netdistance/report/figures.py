@@ -10,13 +10,14 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from netdistance.errors import UsageError
 from netdistance.quantities import Estimate, Quantity, point
 from netdistance.report.document import BoundRow, Report, Standing
+from netdistance.report.layer_figure import layer_figure
 from netdistance.report.train_figure import train_figure
 
 # line style and colour of each standing; the colours are Okabe and Ito's, safe for colour blindness
@@ -47,16 +48,14 @@ class _Panel:
 
 
 def render_figure(report: Report, kind: str) -> bytes:
-    """The report's figure as png, svg or pdf; the same bytes for the same report.
-
-    Raises:
-        UsageError: the report has no figure: it measured no outputs.
-    """
+    """The report's figure as png, svg or pdf; the same bytes for the same report."""
     figure = _FIGURES[report.study](report)
     FigureCanvasAgg(figure)
     target = io.BytesIO()
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    figure.savefig(target, format=kind, dpi=160, metadata=metadata[kind])
+    # a salt instead of random ids, and text as text: searchable, and the same in every run
+    with rc_context({"svg.hashsalt": "netdistance", "svg.fonttype": "none"}):
+        figure.savefig(target, format=kind, dpi=160, metadata=metadata[kind])
     return target.getvalue()
 
 
@@ -142,7 +141,7 @@ def _perturb_figure(report: Report) -> Figure:
 
 def _compare_figure(report: Report) -> Figure:
     if not report.path:
-        raise UsageError("--plot: no outputs were measured; add --model and --inputs")
+        return layer_figure(report)
     trust = [next(r for r in p.bounds if r.name == "deep_relative_trust") for p in report.path]
     panel = _Panel(
         title="along a + t(b - a)",

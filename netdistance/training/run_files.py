@@ -7,7 +7,6 @@ Under the folder of a comparison, `<run-id>.jsonl` grows while the run lasts; `<
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Any
 import safetensors.torch
 
 from netdistance.errors import OutputError
+from netdistance.report.files import write_atomically
 from netdistance.training.run import Evaluation, RunResult, RunSettings, TrainedRun
 
 CHECKPOINTS = ("initial.safetensors", "final.safetensors")
@@ -60,9 +60,9 @@ def save_run(out: Path, settings: RunSettings, run: TrainedRun) -> None:
     folder = out / run_id(settings)
     make_folder(folder)
     for name, state in zip(CHECKPOINTS, (run.initial_state, run.final_state), strict=True):
-        _write_atomically(folder / name, safetensors.torch.save(state))
+        write_atomically(folder / name, safetensors.torch.save(state))
     document = {"settings": asdict(settings), "result": asdict(run.result)}
-    _write_atomically(folder / "result.json", _json_line(document))
+    write_atomically(folder / "result.json", _json_line(document))
 
 
 @contextmanager
@@ -99,19 +99,3 @@ def _append(write: Callable[[bytes], object], document: dict[str, Any]) -> None:
 
 def _json_line(document: dict[str, Any]) -> bytes:
     return json.dumps(document, allow_nan=False).encode("ascii") + b"\n"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by a file with `content`, or leave it as it was."""
-    # not mkstemp, whose files only their owner may read
-    temporary = path.with_name(f".{path.name}-{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

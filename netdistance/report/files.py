@@ -1,0 +1,32 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from netdistance.errors import OutputError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by a file with `content`, or leave it as it was; a device is written to.
+
+    Raises:
+        OutputError: the folder is not writable or the disk is full; no temporary file stays.
+    """
+    # not mkstemp, whose files only their owner may read
+    temporary = path.with_name(f".netdistance-{path.name[-64:]}-{os.getpid()}.tmp")
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            path.write_bytes(content)
+            return
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
