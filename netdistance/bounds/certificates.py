@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from netdistance.errors import BoundViolationError
-from netdistance.networks.change import Ball, Change, KnownChange, Norms
+from netdistance.errors import BoundViolationError, InputError
+from netdistance.networks.change import Ball, Change, KnownChange, NoChange, Norms
 from netdistance.networks.graph import Graph, bound_output, trace
 from netdistance.networks.load import Network, State
 from netdistance.networks.rules.base import NoRuleError
@@ -27,8 +28,12 @@ ASSUMPTIONS = (
     "scope: these inputs alone",
     f"real arithmetic, evaluated in float64 with its rounding covered by a margin of {INFLATION:g}",
 )
-# the traced graph must give the network's own output back, up to float32 inference
-_SAME_OUTPUT = 1e-3
+# the traced graph must give the network's own output back, both in float64
+_SAME_OUTPUT = 1e-6
+# redrawn weights that it must do so for, besides its own
+_REDRAWN = 3
+# of the output: what float64 inference itself may be off by when it checks a certificate
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +50,14 @@ class Certifier:
     skipped: str | None
 
     @classmethod
-    def of(cls, network: Network, state: State, inputs: Tensor, outputs: Tensor) -> Certifier:
-        """Trace the network and check that the graph reproduces `outputs` on `inputs`.
-
-        Args:
-            network: The architecture.
-            state: Its weights.
-            inputs: The inputs to cover, (N, ...).
-            outputs: What the network gave for them and any inputs after them, (N or more, outputs).
-        """
+    def of(cls, network: Network, state: State, inputs: Tensor) -> Certifier:
+        """Trace the network at its weights `state`; the certificates cover `inputs`, (N, ...)."""
         norms, values = Norms(state), inputs.cpu().double()
-        known = outputs[: inputs.shape[0]].cpu().double()
         try:
             if inputs.shape[0] == 0:
                 raise NoRuleError("no inputs to certify; give --certify 1 or more")
             graph = trace(network)
-            unchanged = Ball(norms, 0.0, frozenset(), network.ties)
-            replayed = bound_output(graph, values, unchanged).value.flatten(1)
-            error = (replayed - known).norm() / known.norm()
-            if not bool(error < _SAME_OUTPUT):
-                raise NoRuleError("the traced graph does not give the network's own output")
+            _require_faithful(graph, network, norms.state, values)
         except NoRuleError as error:
             return cls(values, norms, network.ties, None, str(error))
         return cls(values, norms, network.ties, graph, None)
@@ -84,8 +77,49 @@ class Certifier:
         edge = bound_output(self.graph, self.inputs, change)
         upper = float((edge.deviation / edge.norms).max()) * (1.0 + INFLATION)
         if not upper < float("inf"):
-            return Skipped("exceeds float64, or an output is zero")
-        return Interval(0.0, upper)
+            return Skipped("exceeds float64, a weight is not finite, or an output is zero")
+        return Interval(0.0, upper, change.confidence)
+
+
+def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tensor) -> None:
+    """Check that the graph gives the network's own outputs, at its weights and at random ones.
+
+    A trace does not see everything: `x += y` or an in-place ReLU on a value that is used again, a
+    number read from a weight or buffer. At the network's own weights such a part may have no effect
+    (a branch that starts at zero), so that other weights of the same sizes are tried as well.
+
+    Raises:
+        NoRuleError: an operator has no rule, or the outputs differ.
+    """
+    ties = network.ties
+    names = [n for n, t in state.items() if t.is_floating_point() and ties.get(n, n) == n]
+    generator = torch.Generator().manual_seed(0)
+    for attempt in range(1 + _REDRAWN):
+        weights = {**state, **(_redrawn(state, names, generator) if attempt else {})}
+        weights = {name: weights[ties.get(name, name)] for name in weights}
+        replayed = bound_output(graph, inputs, NoChange(weights)).value.flatten(1)
+        placed = {name: tensor.to(network.device) for name, tensor in weights.items()}
+        try:
+            own = network(placed, inputs.to(network.device)).detach().flatten(1).cpu()
+        except InputError as error:
+            raise NoRuleError(f"the network does not run in float64: {error}") from error
+        if not bool(torch.isfinite(own).all()):
+            raise NoRuleError("the network's own output is not finite")
+        same = own.shape == replayed.shape and bool(
+            ((own - replayed).norm(dim=1) <= _SAME_OUTPUT * own.norm(dim=1)).all()
+        )
+        if not same:
+            raise NoRuleError("the traced graph does not give the network's own output")
+
+
+def _redrawn(state: State, names: Sequence[str], generator: torch.Generator) -> dict[str, Tensor]:
+    """Gaussian weights of about the norm of each tensor, or of 1 for a tensor of zeros."""
+    drawn = {}
+    for name in names:
+        size = (float(state[name].norm()) or 1.0) / max(1, state[name].numel()) ** 0.5
+        draw = torch.randn(state[name].shape, generator=generator, dtype=torch.float64)
+        drawn[name] = size * draw
+    return drawn
 
 
 def certificate_row(
@@ -97,23 +131,24 @@ def certificate_row(
 
 def require_above(
     name: str, certificate: Quantity, measured: Quantity, again: Callable[[], Quantity]
-) -> None:
-    """Stop where a certificate lies below what was measured.
+) -> Quantity:
+    """The measurement to show beside a certificate, which is never above it.
 
-    `again` repeats the measurement in float64, which alone decides: float32 inference adds its own
-    rounding to a measurement, and a certificate is about real arithmetic.
+    `again` repeats the measurement in float64, which alone decides, up to the rounding of float64
+    itself: inference adds rounding to a measurement, and a certificate is about real arithmetic.
 
     Raises:
         BoundViolationError: it still is below; the message gives both numbers.
     """
     if not isinstance(certificate, Interval) or not isinstance(measured, Exact):
-        return
+        return measured
     if measured.value <= certificate.upper:
-        return
+        return measured
     repeated = again()
-    if not isinstance(repeated, Exact) or repeated.value > certificate.upper:
+    if not isinstance(repeated, Exact) or repeated.value > certificate.upper + _ROUNDING:
         found = repeated.value if isinstance(repeated, Exact) else measured.value
         raise BoundViolationError(
             f"{name}: certified at most {certificate.upper!r}, measured {found!r}: "
             "a defect of netdistance; please report it with the inputs"
         )
+    return Exact(min(repeated.value, certificate.upper))

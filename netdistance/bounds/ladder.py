@@ -71,8 +71,8 @@ class Ladder:
     def _certificate(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
         name, covered = "ball_certificate", len(self.certifier.inputs)
         value = self.certifier.ball(level, self.sweep.names(self.scope))
-        measured = largest(torch.cat([every[:, :covered].flatten(), attacked]))
-        require_above(name, value, measured, lambda: self._in_float64(level, covered))
+        measured: Quantity = largest(torch.cat([every[:, :covered].flatten(), attacked]))
+        measured = require_above(name, value, measured, lambda: self._in_float64(level, covered))
         assumption = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
         return certificate_row(name, "ball", covered, value, measured, assumption)
 

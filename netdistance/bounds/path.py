@@ -44,7 +44,7 @@ class Path:
     ) -> Path:
         """The path, once network a has run; certificates cover the first `certify` inputs."""
         outputs = run(network, a, inputs, batch_size=batch_size)
-        certifier = Certifier.of(network, a, inputs[:certify], outputs)
+        certifier = Certifier.of(network, a, inputs[:certify])
         reference = Reference.of(outputs)
         return cls(network, a, b, inputs, batch_size, reference, certifier, Norms(b))
 
@@ -65,9 +65,10 @@ class Path:
 
     def _certificate(self, t: float, deviation: Tensor) -> BoundRow:
         covered = len(self.certifier.inputs)
-        value, measured = self.certifier.known(self.changed, t), largest(deviation[:covered])
-        require_above("known_change_certificate", value, measured, lambda: self._in_float64(t))
-        return certificate_row("known_change_certificate", "known", covered, value, measured)
+        name, value = "known_change_certificate", self.certifier.known(self.changed, t)
+        worst = largest(deviation[:covered])
+        measured = require_above(name, value, worst, lambda: self._in_float64(t))
+        return certificate_row(name, "known", covered, value, measured)
 
     def _in_float64(self, t: float) -> Exact | Skipped:
         a, b = ({n: v.double() for n, v in state.items()} for state in (self.a, self.b))

@@ -88,8 +88,9 @@ class Checkpoint(ABC):
         """A whole tensor in its own shape, as a new array."""
         spec = self.specs[name]
         parts = [block.copy() for block in self.blocks(name)]
-        flat = np.concatenate(parts) if parts else np.empty(0)
-        return flat.reshape(spec.shape)
+        if not parts and spec.dtype.decode is not None:  # empty, and still of its own type
+            parts = [spec.dtype.decode(np.empty(0, dtype=np.uint8))]
+        return np.concatenate(parts).reshape(spec.shape)
 
     def __enter__(self) -> Self:
         return self

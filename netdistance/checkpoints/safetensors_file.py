@@ -113,8 +113,8 @@ class SafetensorsCheckpoint(Checkpoint):
         if not _is_size_list(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
             raise invalid(f"data_offsets are {_brief(offsets)}, expected [begin, end]")
         elements, stored = math.prod(shape), offsets[1] - offsets[0]
-        if elements > _MAX_ELEMENTS:
-            raise invalid(f"shape {_brief(shape)} overflows: {elements} elements")
+        if max((elements, *shape)) > _MAX_ELEMENTS:  # a huge dimension can stand beside a 0
+            raise invalid(f"shape {_brief(shape)} overflows: more than 2^62")
         if elements * dtype.bits != 8 * stored:
             raise invalid(
                 f"shape {_brief(shape)} of {dtype.name} needs {elements * dtype.bits / 8:g} bytes, "
@@ -179,6 +179,7 @@ class _DuplicateKeyError(ValueError):
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
+        key.encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
         if key in result:
             raise _DuplicateKeyError(f"the key {key!r} stands twice")
         result[key] = value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ class TorchCheckpoint(Checkpoint):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._state = FileState.of(self._descriptor)
-            content, notes = unwrap(_load(path), path)
+            content, notes = unwrap(_load(path, self._descriptor), path)
             self._tensors, left_out = _split(content)
             self.specs = {name: _spec(name, value) for name, value in self._tensors.items()}
         except BaseException:
@@ -83,12 +84,19 @@ class TorchCheckpoint(Checkpoint):
             self._tensors = {}
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, descriptor: int) -> Any:
     zipped = zipfile.is_zipfile(path)
     if zipped:
         _require_plain_archive(path)
+    elif os.pread(descriptor, 2, 0) == b"PK":
+        raise CheckpointError(path, "truncated: a zip archive without the directory at its end")
+    # by descriptor: torch takes what is called .safetensors for that, and this file is not replaced
+    opened = f"/dev/fd/{descriptor}"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)  # noqa: TID251
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # torch warns of pickles that it then refuses
+            return torch.load(opened, map_location="cpu", weights_only=True, mmap=zipped or None)  # noqa: TID251
     except MemoryError:
         raise
     except Exception as error:  # torch raises a dozen classes here, none of them a contract
@@ -112,15 +120,15 @@ def _refusal(error: Exception) -> str:
     """One line for what torch says in many."""
     text = str(error)
     if isinstance(error, pickle.UnpicklingError):
-        found = re.search(
-            r"GLOBAL ([\w.]+)|Unsupported (?:global|class|operand)\S* ?([\w.]*)", text
-        )
-        needs = next((g for g in (found.groups() if found else ()) if g), None)
-        if needs is not None:
+        found = re.search(r"GLOBAL (\S+)", text)
+        if found is None:
             return (
-                f"refused: unpickling it needs {needs}, which could run code; "
-                "save its tensors alone, with torch.save(model.state_dict(), ...) or safetensors"
+                "refused: not a pickle of tensors alone, as torch.save(model.state_dict()) writes"
             )
+        return (
+            f"refused: unpickling it needs {found[1]}, which could run code; "
+            "save its tensors alone, with torch.save(model.state_dict(), ...) or safetensors"
+        )
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return f"not a readable torch file ({first[:160]})"
 
@@ -132,10 +140,12 @@ def unwrap(content: Any, path: Path) -> tuple[Mapping[Any, Any], tuple[str, ...]
         CheckpointError: there is no mapping inside.
     """
     opened: list[str] = []
+    beside: list[str] = []
     while len(opened) < _MAX_WRAPPERS:  # a file can hold itself
         if isinstance(content, list | tuple) and len(content) == 1:
             content, step = content[0], "[0]"
         elif isinstance(content, Mapping) and (key := _wrapper_key(content)) is not None:
+            beside += [str(other) for other in content if other != key]
             content, step = content[key], f"[{key!r}]"
         else:
             break
@@ -144,7 +154,10 @@ def unwrap(content: Any, path: Path) -> tuple[Mapping[Any, Any], tuple[str, ...]
         raise CheckpointError(
             path, f"holds a {type(content).__name__}, expected a state dict: names to tensors"
         )
-    return content, ((f"weights found under {''.join(opened)}",) if opened else ())
+    if not opened:
+        return content, ()
+    left_out = f", leaving out {', '.join(beside)}" if beside else ""
+    return content, (f"weights found under {''.join(opened)}{left_out}",)
 
 
 def _wrapper_key(content: Mapping[Any, Any]) -> str | None:

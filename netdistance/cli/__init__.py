@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import traceback
@@ -44,26 +43,44 @@ def app(debug: bool) -> None:
     """
 
 
-class _TerminatedError(BaseException):
-    """SIGTERM arrived; raised like KeyboardInterrupt so that nothing half-written stays behind."""
+class _StoppedError(BaseException):
+    """A signal arrived; raised, so that nothing half-written stays behind.
+
+    Not KeyboardInterrupt, at which click prints a line of its own.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise _TerminatedError
+_STOPS = {
+    signal.SIGINT: ("interrupted", errors.EXIT_INTERRUPTED),
+    signal.SIGTERM: ("terminated", errors.EXIT_TERMINATED),
+}
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise _StoppedError(number)
+
+
+def _catch_signals() -> None:
+    for number in _STOPS:
+        # what the parent ignores stays ignored, as after nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: the process's exit code is the contract of docs/reference."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     with contextlib.suppress(ValueError):  # only the main thread may set a handler
-        signal.signal(signal.SIGTERM, _terminate)
+        _catch_signals()
     sys.exit(_run(arguments, debug="--debug" in arguments))
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
         result = app.main(arguments, prog_name="netdistance", standalone_mode=False)
-        sys.stdout.flush()
         return result if isinstance(result, int) else errors.EXIT_COMPARED
     except click.ClickException as error:
         return _say(_usage(error), error.exit_code)
@@ -71,14 +88,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         return _say(str(error), errors.exit_code(error))
-    except BrokenPipeError:
-        # the reader has enough: keep the interpreter from flushing into the closed pipe at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return errors.EXIT_COMPARED
-    except (KeyboardInterrupt, click.Abort):
-        return _say("interrupted", errors.EXIT_INTERRUPTED)
-    except _TerminatedError:
-        return _say("terminated", errors.EXIT_TERMINATED)
+    except _StoppedError as stop:
+        return _say(*_STOPS[signal.Signals(stop.number)])
     except MemoryError as error:
         return _say(f"not enough memory ({error}); close other programs", 3)
     except Exception as error:

@@ -9,7 +9,6 @@ import click
 from netdistance.cli.output import Outputs, emit, output_options
 from netdistance.cli.running import running_options
 from netdistance.cli.terminal import terminal_progress
-from netdistance.studies.compare import CompareOptions, compare
 
 
 @click.command("compare")
@@ -60,6 +59,9 @@ def command(
     netdistance compare a.pth b.pth --model net.py:build --inputs images.npy
     netdistance compare a.pth b.pth --fail-if 'relative_frobenius>0.1' --json report.json
     """
+    # imported here: --help of this or another command does not pay for numpy
+    from netdistance.studies.compare import CompareOptions, compare
+
     outputs = Outputs(json_, plot, everything)
     outputs.check([a, b, inputs, targets])
     options = CompareOptions(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import click
 
-from netdistance import demo
 from netdistance.cli.output import Outputs, emit, output_options, print_text
 from netdistance.cli.terminal import terminal_progress
-from netdistance.report.layout import paragraph
-from netdistance.report.reading import read_comparison
-from netdistance.studies.compare import compare
+
+_NEXT = """\
+Run next, on these same files:
+  cd {folder}
+  netdistance compare spiral.safetensors spiral-int4.safetensors \\
+      --model network.py:build --inputs points.npy --targets labels.npy
+  netdistance perturb spiral.safetensors \\
+      --model network.py:build --inputs points.npy --targets labels.npy
+and then on yours: netdistance compare A B (netdistance compare --help)
+"""
 
 
 @click.command("demo")
@@ -19,25 +28,22 @@ def command(json_: str | None, plot: str | None, everything: bool, quiet: bool) 
 
     Needs no files of yours and no torch. Prints the table, how to read it, and what to run next.
     """
+    # imported here: --help of this or another command does not pay for numpy
+    from netdistance import demo
+    from netdistance.report.layout import paragraph
+    from netdistance.report.reading import read_comparison
+    from netdistance.studies.compare import compare
+
     outputs = Outputs(json_, plot, everything)
     outputs.check([demo.TRAINED, demo.ROUNDED])
     report = compare(demo.TRAINED, demo.ROUNDED, progress=terminal_progress(quiet=quiet))
     code = emit(report, outputs, quiet=quiet)
     if json_ != "-" and not quiet:
         reading = "\n".join(paragraph(read_comparison(report)))
-        print_text(f"\n{reading}\n\n{_next()}")
+        print_text(f"\n{reading}\n\n{_next(demo.FOLDER)}")
     return code
 
 
-def _next() -> str:
+def _next(folder: Path) -> str:
     """Commands to paste, on the demo's own files."""
-    folder = demo.FOLDER
-    return (
-        "Run next, on these same files:\n"
-        f"  cd {folder}\n"
-        f"  netdistance compare {demo.TRAINED.name} {demo.ROUNDED.name} \\\n"
-        f"      --model network.py:build --inputs {demo.POINTS.name} --targets {demo.LABELS.name}\n"
-        f"  netdistance perturb {demo.TRAINED.name} \\\n"
-        f"      --model network.py:build --inputs {demo.POINTS.name} --targets {demo.LABELS.name}\n"
-        "and then on yours: netdistance compare A B (netdistance compare --help)\n"
-    )
+    return _NEXT.format(folder=shlex.quote(str(folder)))

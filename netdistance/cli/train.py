@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from netdistance.cli.output import Outputs, emit, output_options
+from netdistance.cli.output import Outputs, emit, output_options, print_text
 from netdistance.cli.terminal import terminal_progress
 from netdistance.report.files import write_atomically
 
@@ -141,5 +141,5 @@ def command(
     write_atomically(out / "report.json", render_json(report))
     code = emit(report, outputs, quiet=quiet)
     if not quiet and outputs.json != "-":
-        click.echo(f"evaluations, checkpoints and report.json: {out}")
+        print_text(f"evaluations, checkpoints and report.json: {out}\n")
     return code

@@ -60,7 +60,7 @@ def sqnr_db(sums: PairSums) -> Quantity:
         return Skipped("identical")
     if not any(sums.a.leaves):
         return Skipped("the reference is zero")
-    return _exact(-20.0 * math.log10(sums.difference.relative_to(sums.a)))
+    return Exact(-20.0 * sums.difference.log10_relative_to(sums.a))
 
 
 def changed_fraction(sums: PairSums) -> Quantity:

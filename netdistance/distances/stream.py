@@ -11,7 +11,6 @@ from threading import local
 import numpy as np
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.errors import CheckpointError
 from netdistance.execution.local import default_threads, map_ordered
 from netdistance.linalg.sums import LEAF_ELEMENTS, PairSums, Workspace
 from netdistance.pairing.match import TensorPair
@@ -93,7 +92,4 @@ def _span_sums(a: Checkpoint, b: Checkpoint, span: _Span, work: Workspace) -> Pa
     if span.pair.a.dtype.kind in ("integer", "bool"):
         counts = [(x.size, int(np.count_nonzero(x != y))) for x, y in blocks]
         return PairSums(elements=sum(n for n, _ in counts), changed=sum(c for _, c in counts))
-    try:
-        return reduce(add, (PairSums.of(x, y, work) for x, y in blocks), PairSums())
-    except OverflowError as error:
-        raise CheckpointError(b.path, str(error), tensor=name) from error
+    return reduce(add, (PairSums.of(x, y, work) for x, y in blocks), PairSums())

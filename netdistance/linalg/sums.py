@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 LEAF_ELEMENTS = 1 << 16
 # below OpenBLAS's threading threshold of 10,000: the thread count cannot change a bit
 _DOT_ELEMENTS = 1 << 12
-# squares below this may have lost bits to underflow, so they are taken again after scaling
+# squares below this may have lost bits to underflow, and above its inverse many sums may overflow:
+# they are taken again after scaling
 _SAFE_SQUARES = 1e-200
 
 Floats = NDArray[np.float64]
@@ -41,8 +42,8 @@ class SumOfSquares:
         """The sum over a 1-D array that begins at a leaf, or None where x is not finite."""
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             leaves = _leaf_squares(_padded(x))
-        total = float(leaves.sum())
-        if _SAFE_SQUARES < total < math.inf or (total == 0.0 and not x.any()):
+            total = float(leaves.sum())
+        if _SAFE_SQUARES < total < 1.0 / _SAFE_SQUARES or (total == 0.0 and not x.any()):
             return cls(tuple(leaves.tolist()))
         largest = max(float(x.max()), -float(x.min()))
         if not math.isfinite(largest):
@@ -65,15 +66,24 @@ class SumOfSquares:
     @property
     def norm(self) -> float:
         """The Euclidean norm; infinite where it exceeds float64."""
-        try:
-            return math.ldexp(math.sqrt(math.fsum(self.leaves)), self.exponent)
-        except OverflowError:
-            return math.inf
+        return _ldexp(self._scaled_norm, self.exponent)
+
+    @property
+    def _scaled_norm(self) -> float:
+        return math.sqrt(math.fsum(self.leaves))
 
     def relative_to(self, reference: SumOfSquares) -> float:
-        """The ratio of the norms, safe where a norm itself would overflow. `reference` is not 0."""
-        ratio = math.sqrt(math.fsum(self.leaves) / math.fsum(reference.leaves))
-        return math.ldexp(ratio, self.exponent - reference.exponent)
+        """The ratio of the norms; infinite where it exceeds float64. `reference` is not 0."""
+        ratio = self._scaled_norm / reference._scaled_norm
+        return _ldexp(ratio, self.exponent - reference.exponent)
+
+    def log10_relative_to(self, reference: SumOfSquares) -> float:
+        """The decimal logarithm of the ratio of the norms, whatever its size. Neither is 0."""
+        ratio = self.relative_to(reference)
+        if 1e-300 < ratio < math.inf:
+            return math.log10(ratio)
+        ratio = self._scaled_norm / reference._scaled_norm
+        return math.log10(ratio) + (self.exponent - reference.exponent) * math.log10(2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +116,8 @@ class PairSums:
             return cls(a.size, changed, _non_finite(a), _non_finite(b))
         with np.errstate(over="ignore"):
             np.subtract(y, x, out=y)
-        difference = SumOfSquares.of(y)
-        if difference is None:  # finite sides whose difference is not: both near the largest float
-            raise OverflowError("the difference of two finite elements exceeds float64")
-        largest = max(float(y.max()), -float(y.min())) if y.size else 0.0
+        largest = _largest(y, np.iscomplexobj(a) or np.iscomplexobj(b))
+        difference = SumOfSquares.of(y) or _halved_difference(x, b)
         return cls(a.size, changed, 0, 0, largest, squares_a, squares_b, difference)
 
     def __add__(self, other: PairSums) -> PairSums:
@@ -147,14 +155,44 @@ class Workspace:
         if self._x.size < a.size:
             self._x, self._y = np.empty(a.size), np.empty(a.size)
         x, y = self._x[: a.size], self._y[: a.size]
-        x[:], y[:] = a, b
+        with np.errstate(invalid="ignore"):  # a signalling NaN; it is counted, not warned of
+            x[:], y[:] = a, b
         return x, y
+
+
+def _largest(difference: Floats, is_complex: bool) -> float:
+    """The largest modulus, 0 of nothing; infinite where it exceeds float64."""
+    if not difference.size:
+        return 0.0
+    if is_complex:
+        with np.errstate(over="ignore"):
+            return float(np.abs(difference.view(np.complex128)).max())
+    return max(float(difference.max()), -float(difference.min()))
+
+
+def _halved_difference(x: Floats, b: NDArray[Any]) -> SumOfSquares:
+    """The squares of b - x where that exceeds float64, though both sides are finite."""
+    _, y = Workspace().load(b, b)
+    half = SumOfSquares.of(0.5 * y - 0.5 * x)
+    assert half is not None
+    return SumOfSquares(half.leaves, half.exponent + 1)
+
+
+def _ldexp(x: float, exponent: int) -> float:
+    try:
+        return math.ldexp(x, exponent)
+    except OverflowError:
+        return math.inf
 
 
 def _padded(x: Floats) -> Floats:
     """The array with zeros up to a whole number of dot products; a copy only where ragged."""
     ragged = -x.size % _DOT_ELEMENTS
-    return np.pad(x, (0, ragged)) if ragged else x
+    if not ragged:
+        return x
+    padded = np.zeros(x.size + ragged)  # np.pad takes half of a small tensor's time
+    padded[: x.size] = x
+    return padded
 
 
 def _leaf_squares(x: Floats) -> Floats:

@@ -48,14 +48,21 @@ class Norms:
             name: tensor.detach().cpu().double() if tensor.is_floating_point() else tensor.cpu()
             for name, tensor in state.items()
         }
-        self._upper: dict[tuple[str, tuple[int, ...]], float] = {}
+        self._proved: dict[tuple[str, tuple[int, ...]], Interval | None] = {}
 
     def upper(self, layer: AffineLayer) -> float:
-        """An upper bound of the operator norm of the layer's weight."""
+        """An upper bound of the operator norm of the layer's weight; infinity if not finite."""
         key = (layer.weight, layer.norm_key)
-        if key not in self._upper:
-            self._upper[key] = layer.norm(self.state[layer.weight].numpy()).upper
-        return self._upper[key]
+        if key not in self._proved:
+            weight = self.state[layer.weight].numpy()
+            self._proved[key] = layer.norm(weight) if np.isfinite(weight).all() else None
+        proved = self._proved[key]
+        return math.inf if proved is None else proved.upper
+
+    @property
+    def confidence(self) -> float:
+        """The probability that every norm asked for so far is what `upper` said, at least."""
+        return 1.0 - math.fsum(1.0 - norm.confidence for norm in self._proved.values() if norm)
 
 
 class Change(Protocol):
@@ -65,6 +72,10 @@ class Change(Protocol):
     def state(self) -> Mapping[str, Tensor]:
         """The original weights, in float64."""
 
+    @property
+    def confidence(self) -> float:
+        """The probability that every bound given so far holds, at least."""
+
     def perturbed_norm(self, layer: AffineLayer) -> float:
         """An upper bound of the operator norm of the changed weight."""
 
@@ -73,10 +84,26 @@ class Change(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NoChange:
+    """The weights stay: what the graph computes is then all that is asked for."""
+
+    state: Mapping[str, Tensor]
+    confidence: float = 1.0
+
+    def perturbed_norm(self, layer: AffineLayer) -> float:
+        """0: no deviation arrives anywhere."""
+        return 0.0
+
+    def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
+        """0."""
+        return torch.zeros(h.shape[0], dtype=h.dtype)
+
+
+@dataclass(frozen=True, slots=True)
 class Ball:
     """Every change with |D_l|_F <= level * |W_l|_F for the named tensors, the others unchanged.
 
-    `ties` maps every parameter's name to the first name of its tensor, which `names` uses.
+    `ties` maps every name to the first name of its tensor, which `names` uses.
     """
 
     norms: Norms
@@ -89,6 +116,11 @@ class Ball:
     def state(self) -> Mapping[str, Tensor]:
         """The original weights, in float64."""
         return self.norms.state
+
+    @property
+    def confidence(self) -> float:
+        """That of the norms."""
+        return self.norms.confidence
 
     def radius(self, name: str | None) -> float:
         """How far a tensor may move, in the Frobenius norm."""
@@ -123,6 +155,11 @@ class KnownChange:
     def state(self) -> Mapping[str, Tensor]:
         """The original weights, in float64."""
         return self.a.state
+
+    @property
+    def confidence(self) -> float:
+        """That both ends' norms hold."""
+        return self.a.confidence + self.b.confidence - 1.0
 
     def perturbed_norm(self, layer: AffineLayer) -> float:
         """(1 - t) |W_a| + t |W_b|: a norm is convex."""

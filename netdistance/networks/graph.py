@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from netdistance.networks.change import Change
-from netdistance.networks.load import Network
+from netdistance.networks.load import Network, first_line
 from netdistance.networks.rules import RULES
 from netdistance.networks.rules.base import Call, Edge, NoRuleError
 
@@ -27,13 +27,17 @@ def trace(network: Network) -> Graph:
     """The graph of the network's operators.
 
     Raises:
-        NoRuleError: the forward depends on its data in a way that cannot be traced.
+        NoRuleError: the forward depends on its data in a way that cannot be traced, or a module
+            has hooks or a replaced forward, which a trace does not show.
     """
+    for name, module in network.module.named_modules():
+        if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+            where = f"{name or 'the network'} ({type(module).__name__})"
+            raise NoRuleError(f"{where} has hooks or a forward of its own")
     try:
         traced = fx.symbolic_trace(network.module)
     except Exception as error:  # tracing runs the user's forward, which may raise anything
-        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise NoRuleError(f"the network cannot be traced: {first}") from error
+        raise NoRuleError(f"the network cannot be traced: {first_line(error)}") from error
     return Graph(network.module, tuple(traced.graph.nodes))
 
 
@@ -70,7 +74,11 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
     rule = next((rule for rule in RULES if rule.matches(call)), None)
     if rule is None:
         raise NoRuleError(f"operator {call.describe()} has no rule")
-    result = rule.apply(call)
+    try:
+        result = rule.apply(call)
+    except RuntimeError as error:
+        what = f"operator {call.describe()} cannot run in float64: {first_line(error)}"
+        raise NoRuleError(what) from error
     if isinstance(result, Edge) and result.value.shape[:1] != call.batch_shape:
         raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import zlib
@@ -48,9 +49,12 @@ def load_inputs(path: str | os.PathLike[str]) -> Inputs:
         array = array[:, None] if array.ndim == 3 else array
         note += f", scaled by 1/255 to float32 {_shape(array)}"
     elif array.dtype.kind == "f":
-        array = array.astype(np.float32)
+        with np.errstate(
+            over="ignore"
+        ):  # what float32 cannot hold becomes infinite, and is refused
+            array = array.astype(np.float32)
         if not np.isfinite(array).all():
-            raise InputError(f"{path}: holds NaN or infinity, expected finite inputs")
+            raise InputError(f"{path}: holds NaN or infinity as float32, expected finite inputs")
     elif array.dtype.kind in "iu":
         array = array.astype(np.int64)
     else:
@@ -86,7 +90,7 @@ def _read(path: Path) -> NDArray[Any]:
         if raw[:2] == b"\x1f\x8b":
             with gzip.open(path) as stream:
                 raw = stream.read(_MAX_IDX_BYTES)
-        array = _npy(path) if raw[:6] == b"\x93NUMPY" else _idx(path, raw)
+        array = _npy(path, raw) if raw[:6] == b"\x93NUMPY" else _idx(path, raw)
     except (OSError, zlib.error, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read: {reason}") from error
@@ -95,12 +99,13 @@ def _read(path: Path) -> NDArray[Any]:
     return array
 
 
-def _npy(path: Path) -> NDArray[Any]:
+def _npy(path: Path, raw: bytes) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        array: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
         return array
     except (ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable .npy file: {error}") from error
+        what = next(iter(str(error).splitlines()), "no message")
+        raise InputError(f"{path}: not a readable .npy file: {what}") from error
 
 
 def _idx(path: Path, raw: bytes) -> NDArray[Any]:
@@ -109,9 +114,11 @@ def _idx(path: Path, raw: bytes) -> NDArray[Any]:
     if code is None:
         raise InputError(f"{path}: neither .npy nor IDX; save the inputs with numpy.save")
     start = 4 + 4 * raw[3]
+    if len(raw) < start:
+        raise InputError(f"{path}: IDX header needs {start} bytes, the file has {len(raw)}")
     shape = tuple(int(n) for n in np.frombuffer(raw[4:start], dtype=">u4"))
     needed = start + math.prod(shape) * np.dtype(code).itemsize
-    if len(shape) != raw[3] or needed != len(raw):
+    if needed != len(raw):
         raise InputError(f"{path}: IDX header needs {needed} bytes, the file has {len(raw)}")
     array: NDArray[Any] = np.frombuffer(raw, dtype=code, offset=start).reshape(shape)
     return array.astype(array.dtype.newbyteorder("="))

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
@@ -28,17 +29,23 @@ class Network:
     device: torch.device
 
     def __call__(self, state: State, inputs: Tensor) -> Tensor:
-        """The output for a batch, with the weights of `state`.
+        """The output for a batch, with the weights of `state`; neither is changed.
 
         Raises:
             InputError: the network does not accept the inputs, or returns no tensor.
         """
+        # a module with several names is given its tensors once: torch would not put its own back
+        once = {name for name, _ in self.module.named_modules()}
+        own = {name: t for name, t in state.items() if name.rpartition(".")[0] in once}
+        # a forward may work in place on its input
+        arguments = (inputs.clone(),)
         try:
-            output = torch.func.functional_call(self.module, dict(state), (inputs,))
+            output = torch.func.functional_call(self.module, own, arguments, tie_weights=False)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+            shape = tuple(inputs.shape)
+            what = first_line(error)
             raise InputError(
-                f"{self.name}: cannot run on inputs of shape {tuple(inputs.shape)}: {first}"
+                f"{self.name}: cannot run on inputs of shape {shape}: {what}"
             ) from error
         if not isinstance(output, Tensor):
             kind = type(output).__name__
@@ -58,35 +65,49 @@ class Network:
 
     @property
     def ties(self) -> dict[str, str]:
-        """Every parameter name to the first name of its tensor: itself unless it is tied."""
+        """Every parameter's and buffer's name to the first of its tensor: itself unless tied."""
         first: dict[int, str] = {}
-        named = self.module.named_parameters(remove_duplicate=False)
+        named: chain[tuple[str, Tensor]] = chain(
+            self.module.named_parameters(remove_duplicate=False),
+            self.module.named_buffers(remove_duplicate=False),
+        )
         return {name: first.setdefault(id(tensor), name) for name, tensor in named}
 
     def state_from(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
         """The checkpoint's tensors on this network's device, in the dtypes of the network.
 
+        A tensor with several names may be stored under any of them.
+
         Raises:
-            CheckpointError: a name is missing or unexpected, or a shape differs.
+            CheckpointError: a name is missing or unexpected, a shape differs, or names that are one
+                tensor hold different values.
         """
-        own = self.module.state_dict()
-        missing, extra = own.keys() - checkpoint.specs.keys(), checkpoint.specs.keys() - own.keys()
+        own, ties = self.module.state_dict(), self.ties
+        stored: dict[str, str] = {}
+        for name in (name for name in own if name in checkpoint.specs):
+            stored.setdefault(ties.get(name, name), name)
+        missing = {name for name in own if ties.get(name, name) not in stored}
+        extra = checkpoint.specs.keys() - own.keys()
         if missing or extra:
             raise CheckpointError(
                 checkpoint.path,
                 f"does not fit {self.name}: missing {_few(missing)}; unexpected {_few(extra)}",
             )
-        for name, target in own.items():
-            if (found := checkpoint.specs[name].shape) != tuple(target.shape):
-                raise CheckpointError(
-                    checkpoint.path,
-                    f"has shape {found}, but {self.name} expects {tuple(target.shape)}",
-                    tensor=name,
-                )
-        return {
-            name: torch.from_numpy(checkpoint.read(name)).to(self.device, target.dtype)
-            for name, target in own.items()
-        }
+        state: dict[str, Tensor] = {}
+        for name in (name for name in own if name in checkpoint.specs):
+            first = stored[ties.get(name, name)]
+            tensor = self._read(checkpoint, name, own[name])
+            if name != first and not torch.equal(state[first], tensor):
+                what = f"differs from {first!r}, but in {self.name} they are one tensor"
+                raise CheckpointError(checkpoint.path, what, tensor=name)
+            state.setdefault(first, tensor)
+        return {name: state[stored[ties.get(name, name)]] for name in own}
+
+    def _read(self, checkpoint: Checkpoint, name: str, target: Tensor) -> Tensor:
+        if (found := checkpoint.specs[name].shape) != tuple(target.shape):
+            what = f"has shape {found}, but {self.name} expects {tuple(target.shape)}"
+            raise CheckpointError(checkpoint.path, what, tensor=name)
+        return torch.from_numpy(checkpoint.read(name)).to(self.device, target.dtype)
 
 
 def load_network(spec: str, *, device: str = "auto") -> Network:
@@ -104,11 +125,13 @@ def load_network(spec: str, *, device: str = "auto") -> Network:
     if not callable(factory):
         raise InputError(f"{source}: has no callable {factory_name!r}; name a function in it")
     try:
-        network = factory()
-    except Exception as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {error}"
+        # its initial weights are never used: drawing them leaves the caller's generator as it was
+        with torch.random.fork_rng(devices=[]):
+            network = factory()
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(
-            f"{spec}: the factory failed: {what}; call it with no arguments"
+            f"{spec}: the factory failed: {what}; it is called with no arguments"
         ) from error
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
@@ -142,10 +165,14 @@ def _import(source: str) -> ModuleType:
         return module
     except InputError:
         raise
-    except Exception as error:  # the user's own code may raise anything
-        raise InputError(
-            f"{source}: importing it failed: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{source}: importing it failed: {what}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _few(names: set[str]) -> str:

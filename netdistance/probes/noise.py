@@ -30,7 +30,8 @@ def unit_noise(state: State, names: Sequence[str], *, seed: int) -> dict[str, Te
         norm, target = (
             float(torch.linalg.vector_norm(t, dtype=torch.float64)) for t in (draw, weight)
         )
-        noise[name] = draw.mul_(target / norm if norm else 0.0).to(weight.device, weight.dtype)
+        wide = draw.to(torch.promote_types(draw.dtype, weight.dtype))
+        noise[name] = wide.mul_(target / norm if norm else 0.0).to(weight.device, weight.dtype)
     return noise
 
 

@@ -79,8 +79,9 @@ def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
     for layer in shown:
         bar = "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else ""
         change = percent(layer.change) if layer.change is not None else "skipped"
+        tensor = shortened(layer.tensor, 16) if layer.tensor else ""
         share = f"{100.0 * layer.share:.1f}%" if layer.share else ""
-        cells.append((shortened(layer.name, 32), shortened(layer.tensor, 16), change, share, bar))
+        cells.append((shortened(layer.name, 32), tensor, change, share, bar))
     lines = table(("layer", "moved most", "change", "share of trust", ""), cells, left="llrrl")
     for layer in shown:
         if layer.reason:

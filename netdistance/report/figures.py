@@ -61,13 +61,15 @@ def render_figure(report: Report, kind: str) -> bytes:
 
 def bound_versus_actual(panels: Sequence[_Panel]) -> Figure:
     """One panel beside another, sharing the deviation axis and the legend."""
-    figure = Figure(figsize=(5.2 * len(panels), 4.6), layout="constrained")
+    # one panel has room for one column of the legend
+    width, columns = (6.4, 1) if len(panels) == 1 else (5.2 * len(panels), 2)
+    figure = Figure(figsize=(width, 5.4 if columns == 1 else 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for place, panel in zip(axes, panels, strict=True):
         _draw(place, panel)
     axes[0].set_ylabel("relative deviation of the outputs")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -81,7 +83,7 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         )  # fmt: skip
     _draw_line(
         axes, panel.levels, panel.largest,
-        marker="x", linestyle="none", color="#009E73", label="measured: largest drawn",
+        marker="x", linestyle="none", color="#009E73", label="measured: largest seen",
     )  # fmt: skip
     measured = [(x, q) for x, q in zip(panel.levels, panel.means, strict=True) if point(q)]
     axes.errorbar(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -24,15 +25,23 @@ def paragraph(text: str, *, indent: str = "") -> Lines:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: str = "l") -> Lines:
-    """Aligned columns: to the left where `left` has an l at their place, numbers to the right."""
-    grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
-    for index, title in enumerate(header):
-        grid.add_column(
-            Text(title), justify="left" if left[index : index + 1] == "l" else "right", no_wrap=True
-        )
-    for row in rows:
+    """Aligned columns: to the left where `left` has an l at their place, numbers to the right.
+
+    They stand two blanks apart, or one where 80 columns need it.
+    """
+    cells = [header, *rows]
+    wide = _aligned(cells, left, gap=2)
+    return wide if max(map(len, wide)) <= COLUMNS else _aligned(cells, left, gap=1)
+
+
+def _aligned(cells: Sequence[Sequence[str]], left: str, *, gap: int) -> Lines:
+    grid = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, show_header=False)
+    for index in range(len(cells[0])):
+        side: Literal["left", "right"] = "left" if left[index : index + 1] == "l" else "right"
+        grid.add_column(justify=side, no_wrap=True)
+    for row in cells:
         grid.add_row(*(Text(visible(cell)) for cell in row))
     target = StringIO()
-    # a table is laid out at its own width: 80 columns are the callers' business, not rich's
+    # laid out at its own width: rich would cut cells to fit its console
     Console(file=target, width=240, color_system=None, markup=False).print(grid)
     return [line.rstrip() for line in target.getvalue().splitlines()]

@@ -20,9 +20,9 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
     for scope, title in _TITLES.items():
         rows = [_row(place, with_accuracy) for place in sweep if place.scope == scope]
         if rows:
-            header = (*_HEADER, "accuracy") if with_accuracy else _HEADER
+            header = (*_HEADER, "top-1") if with_accuracy else _HEADER
             lines += ["", title, *table(header, rows)]
-    lines += ["", *_legend(report)]
+    lines += ["", *_legend(report, with_accuracy)]
     lines += exceeded_lines([row for place in sweep for row in place.bounds])
     for reason in sorted(_skipped(sweep)):
         lines += paragraph(f"certified skipped: {reason}", indent="  ")
@@ -42,7 +42,7 @@ def _row(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
     return (*cells, without_error(place.accuracy)) if with_accuracy else cells
 
 
-def _legend(report: Report) -> Lines:
+def _legend(report: Report, with_accuracy: bool) -> Lines:
     settings = report.provenance["settings"]
     first = (report.sweep or ())[0]
     bounds = {row.name: row for row in first.bounds}
@@ -54,7 +54,7 @@ def _legend(report: Report) -> Lines:
         f"{bounds['ball_certificate'].inputs} of them; certified covers every one. "
         "modelled: deep relative trust, can be violated."
     )
-    return paragraph(text)
+    return paragraph(text + (" top-1: accuracy under noise." if with_accuracy else ""))
 
 
 def _skipped(sweep: tuple[SweepPoint, ...]) -> set[str]:

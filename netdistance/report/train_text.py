@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from netdistance.report.document import Report
-from netdistance.report.layout import COLUMNS, Lines, paragraph
+from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.run_groups import RunGroup, group_runs, mean_and_spread
 
 _HEADER = ("optimizer", "lr", "depth", "train loss", "train %", "test %", "trust", "status")
@@ -15,7 +15,7 @@ _HEADER = ("optimizer", "lr", "depth", "train loss", "train %", "test %", "trust
 def train_lines(report: Report, everything: bool) -> Lines:
     """The table below the verdict: every optimiser, learning rate and depth, none left out."""
     groups = group_runs(report.runs or (), by_depth=True)
-    lines = _aligned([_HEADER, *(_cells(group) for group in groups)])
+    lines = ["", *table(_HEADER, (_cells(group) for group in groups)), ""]
     seeds = max((len(group.runs) for group in groups), default=1)
     if seeds > 1:
         lines += paragraph(f"± is the standard deviation over {seeds} seeds.")
@@ -23,15 +23,6 @@ def train_lines(report: Report, everything: bool) -> Lines:
         "trust: deep relative trust from the start of a run to its end, a model, not a bound: "
         "product of (1 + change) over its weights, minus 1."
     )
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Lines:
-    """Columns to the right but for the first, two blanks apart, or one where 80 columns need it."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= COLUMNS else " "
-    return [
-        gap.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
 
 
 def _cells(group: RunGroup) -> tuple[str, ...]:

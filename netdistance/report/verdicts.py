@@ -36,10 +36,17 @@ def perturb_verdict(report: Report) -> str:
         f"the outputs move by {_amount(last.deviation.mean)}"
     )
     before, after = report.reference_accuracy, last.accuracy
-    if before is not None and point(before) is not None and point(after) is not None:
-        change = "falls" if (point(after) or 0.0) < (point(before) or 0.0) else "goes"
-        text += f" and accuracy {change} from {_amount(before)} to {_amount(after)}"
+    if before is not None and not isinstance(before, Skipped):
+        text += f" and accuracy {_change_of(before, after)}"
     return f"{text}; {_reach(sweep)}"
+
+
+def _change_of(before: Quantity, after: Quantity) -> str:
+    first, last = _amount(before), _amount(after)
+    if first == last:
+        return f"stays at {first}"
+    falls = (point(after) or 0.0) < (point(before) or 0.0)
+    return f"{'falls' if falls else 'rises'} from {first} to {last}"
 
 
 def _reach(sweep: Sequence[SweepPoint]) -> str:
@@ -105,7 +112,7 @@ def _outputs(report: Report) -> str:
         text += f" over {count(inputs, 'input')}"
     agreement = measured.get("top1_agreement", Skipped("no classes"))
     if not isinstance(agreement, Skipped):
-        text += f", and the top-1 answer stays the same for {_amount(agreement)}"
+        text += f", and the top-1 answer stays the same for {_amount(agreement)} of them"
     return text + "."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from netdistance.quantities import Estimate, Exact, Interval, Quantity, Skipped
+from netdistance.quantities import Estimate, Exact, Interval, Quantity, Skipped, point
 from netdistance.report.escape import shortened
 
 
@@ -31,16 +31,28 @@ def quantity(value: Quantity) -> str:
         case Interval(_, upper, _):
             return f"≤ {percent(upper)}"
         case Estimate(number, stderr):
-            return percent(number) if stderr == 0.0 else f"{percent(number)} ± {percent(stderr)}"
+            return percent(number) if stderr == 0.0 else _with_error(number, stderr)
         case Skipped():
             return "–"
         case _ as unreachable:
             assert_never(unreachable)
 
 
+def _with_error(number: float, stderr: float) -> str:
+    """Number and standard error in one unit; two digits of an error are more than is known of it.
+
+    >>> _with_error(0.0518, 0.00123), _with_error(12.3, 0.456)
+    ('5.18 ± 0.12%', '12.3 ± 0.46x')
+    """
+    shown = percent(number)
+    unit, scale = ("x", 1.0) if shown.endswith("x") else ("%", 100.0)
+    return f"{shown.removesuffix(unit)} ± {scale * stderr:.2g}{unit}"
+
+
 def without_error(value: Quantity) -> str:
     """The quantity without its standard error or sign, for a column that says what it holds."""
-    return quantity(value).split(" ± ")[0].removeprefix("≤ ")
+    number = point(value)
+    return "–" if number is None else percent(number)
 
 
 def count(number: int, noun: str) -> str:

@@ -88,8 +88,13 @@ def _require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
             f"{b.path}: shares no comparable tensor with {a.path}: "
             f"{len(pairing.only_a)} names only in a (such as {only_a!r}), "
             f"{len(pairing.only_b)} only in b (such as {only_b!r}), "
-            f"{len(pairing.reshaped)} of other shape; check that they are one architecture"
+            f"{len(pairing.reshaped)} of other shape, {len(pairing.pairs)} unreadable"
+            f"{_example(pairing)}; check that they are one architecture"
         )
+
+
+def _example(pairing: Pairing) -> str:
+    return next((f" (such as {p.name!r}: {p.unreadable})" for p in pairing.pairs), "")
 
 
 def _with_outputs(

@@ -99,9 +99,7 @@ def _points(
     """The row of every scope and level: what was measured, and every bound beside it."""
     scopes = SCOPES if options.scope == "both" else (options.scope,)
     measured = sweep.measure(levels, scopes, progress)
-    certifier = Certifier.of(
-        sweep.network, sweep.state, sweep.inputs[: options.certify], sweep.reference.outputs
-    )
+    certifier = Certifier.of(sweep.network, sweep.state, sweep.inputs[: options.certify])
     points = []
     with progress.task("attacking and certifying", len(measured)) as advance:
         for scope in scopes:

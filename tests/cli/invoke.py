@@ -29,7 +29,7 @@ class Outcome:
 def invoke(*arguments: str | os.PathLike[str], encoding: str = "utf-8") -> Outcome:
     """Run `netdistance ARGUMENTS` in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     code: object = None
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -37,7 +37,8 @@ def invoke(*arguments: str | os.PathLike[str], encoding: str = "utf-8") -> Outco
     except SystemExit as leaving:
         code = leaving.code
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert isinstance(code, int), f"the exit code is {code!r}"
     return Outcome(code, _text(out, encoding), _text(err, encoding))
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 
 # module prefixes; a trailing dot is a whole room, its __init__ included
 MAY_IMPORT_TORCH = (
+    "netdistance.demo.network",  # a model as a user writes one; nothing imports it but --model
     "netdistance.networks.",
     "netdistance.optim.",
     "netdistance.probes.",

@@ -18,7 +18,7 @@ class AddRule:
         """Whether the operator adds equal shapes, or a number, without a factor."""
         if not call.is_function(operator.add, operator.iadd, torch.add, "add", "add_"):
             return False
-        if "alpha" in call.kwargs or not call.edges or len(call.args) != 2:
+        if call.kwargs or not call.edges or len(call.args) != 2:
             return False
         shapes = {edge.value.shape for edge in call.edges}
         others = [arg for arg in call.args if not isinstance(arg, Edge)]

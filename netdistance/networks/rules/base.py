@@ -50,9 +50,10 @@ class Call:
         return self.edges[0].value.shape[:1]
 
     @property
-    def owns_weight(self) -> bool:
-        """Whether the module's weight is a tensor of the state, not computed from others."""
-        return f"{self.node.target}.weight" in self.change.state
+    def owns_weights(self) -> bool:
+        """Whether the module's weight and bias are tensors of the state, not computed from some."""
+        own = ("weight",) if getattr(self.module, "bias", None) is None else ("weight", "bias")
+        return all(f"{self.node.target}.{name}" in self.change.state for name in own)
 
     def is_function(self, *targets: Any) -> bool:
         """Whether the operator is a call of one of these functions or tensor methods."""

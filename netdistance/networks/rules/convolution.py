@@ -37,7 +37,7 @@ class ConvolutionRule:
             isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
             and type(module) in _FORWARD
             and module.padding_mode == "zeros"
-            and call.owns_weight
+            and call.owns_weights
             and call.edges[0].value.ndim == module.weight.ndim
         )
 

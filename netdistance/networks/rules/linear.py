@@ -20,7 +20,7 @@ class LinearRule:
 
     def matches(self, call: Call) -> bool:
         """Whether the operator is a Linear module with a weight of its own."""
-        return type(call.module) is nn.Linear and call.owns_weight
+        return type(call.module) is nn.Linear and call.owns_weights
 
     def apply(self, call: Call) -> Edge:
         """The affine rule with the matrix norm."""

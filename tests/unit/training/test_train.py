@@ -13,7 +13,7 @@ from netdistance.quantities import Exact
 from netdistance.report.json import render_json
 from netdistance.report.text import render_text
 from netdistance.report.train_figure import train_figure
-from netdistance.studies import train as study
+from netdistance.training import resume as study
 from netdistance.studies.train import TrainOptions, train
 from netdistance.training.models import mlp
 from netdistance.training.run import RunSettings

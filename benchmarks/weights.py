@@ -1,0 +1,83 @@
+"""compare of two warm float32 files: against the naive torch script, and against reading them.
+
+What moves the bytes: each element is read once from the page cache (copied by the kernel), widened
+to float64, and passed over five times while it is in the L2 cache.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from benchmarks.processes import interleaved
+
+NETDISTANCE = [sys.executable, "-m", "netdistance", "compare", "--quiet"]
+
+
+def compare_speed() -> dict[str, float]:
+    """Seconds and ratios for two files of 0.6 GB; the bar is naive_over_compare >= 2."""
+    with TemporaryDirectory() as folder:
+        files = make_pair(Path(folder), megabytes=604)
+        measured = interleaved(
+            {
+                "cat": ["cat", *files],
+                "compare": [*NETDISTANCE, *files],
+                "naive": [
+                    sys.executable,
+                    str(Path(__file__).with_name("naive_compare.py")),
+                    *files,
+                ],
+            },
+            repeats=5,
+        )
+    seconds = {f"{name}_seconds": usage.seconds for name, usage in measured.items()}
+    return {
+        **seconds,
+        "naive_over_compare": measured["naive"].seconds / measured["compare"].seconds,
+        "compare_over_cat": measured["compare"].seconds / measured["cat"].seconds,
+        "compare_peak_anonymous_mib": measured["compare"].peak_anonymous_mib,
+        "naive_peak_anonymous_mib": measured["naive"].peak_anonymous_mib,
+    }
+
+
+def compare_memory() -> dict[str, float]:
+    """Peak RssAnon of compare at growing sizes; the bar is 120 MB at any size."""
+    peaks = {}
+    for megabytes in (200, 1000):
+        with TemporaryDirectory() as folder:
+            files = make_pair(Path(folder), megabytes=megabytes)
+            usage = interleaved({"compare": [*NETDISTANCE, *files]}, repeats=1)["compare"]
+            peaks[f"peak_anonymous_mib_at_{megabytes}_mb"] = usage.peak_anonymous_mib
+    return peaks
+
+
+def make_pair(folder: Path, *, megabytes: int) -> list[str]:
+    """Two safetensors files of 16 float32 matrices, the second 1% away from the first."""
+    generator = np.random.default_rng(0)
+    rows = megabytes * 10**6 // (16 * 4 * 1024)
+    paths = [folder / "a.safetensors", folder / "b.safetensors"]
+    noise = generator.standard_normal((rows, 1024), dtype=np.float32)
+    names = [f"layer.{index}.weight" for index in range(16)]
+    # the same numbers in every matrix: comparing does not know, and making them is quick
+    save_file(dict.fromkeys(names, noise), paths[0])
+    save_file(dict.fromkeys(names, noise + np.float32(0.01) * noise[::-1]), paths[1])
+    return [str(path) for path in paths]
+
+
+def start_up() -> dict[str, float]:
+    """`--help` against importing click alone; the bar is a ratio of 2."""
+    measured = interleaved(
+        {
+            "click": [sys.executable, "-c", "import click"],
+            "help": [sys.executable, "-m", "netdistance", "--help"],
+        },
+        repeats=9,
+    )
+    return {
+        "help_seconds": measured["help"].seconds,
+        "help_over_import_click": measured["help"].seconds / measured["click"].seconds,
+    }

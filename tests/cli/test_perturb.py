@@ -1,0 +1,196 @@
+"""`netdistance perturb` on the demo's files: the JSON contract, the text, figures and errors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netdistance import demo
+from netdistance.bounds.certificates import Certifier
+from netdistance.quantities import Interval
+from tests.cli.contract import check_bound, check_quantiles, kind, strict, without_provenance
+from tests.cli.golden import golden_problem, wide_lines
+from tests.cli.invoke import Outcome, error_problem, invoke
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> list[str]:
+    """Options that name forty of the demo's points and their labels."""
+    np.save(tmp_path / "points.npy", np.load(demo.POINTS)[::25])
+    np.save(tmp_path / "labels.npy", np.load(demo.LABELS)[::25])
+    return ["--inputs", f"{tmp_path}/points.npy", "--targets", f"{tmp_path}/labels.npy"]
+
+
+def perturbed(
+    data: list[str], *options: str | os.PathLike[str], model: str = demo.MODEL
+) -> Outcome:
+    few = ("--draws", "3", "--certify", "3", "--noise", "0.01,0.2")
+    return invoke("perturb", demo.TRAINED, "--model", model, *data, *few, *options)
+
+
+def document(data: list[str], *options: str, model: str = demo.MODEL) -> dict[str, Any]:
+    outcome = perturbed(data, "--json", "-", *options, model=model)
+    assert (outcome.code, outcome.err) == (0, "")
+    return strict(outcome.out)
+
+
+def test_the_document(data: list[str]) -> None:
+    report = document(data)
+    assert (report["schema_version"], report["study"]) == (1, "perturb")
+    assert report["verdict"]["text"] and report["verdict"]["thresholds"] == []
+    assert kind(report["reference_accuracy"]) == "estimate"
+    assert {row["name"]: row["shape"] for row in report["tensors"]}["2.weight"] == [64, 64]
+    assert report["provenance"]["settings"]["noise"] == ["0.01", "0.2"]
+    assert report["provenance"]["inputs"] == "float32 40x2"
+
+
+def test_the_sweep(data: list[str]) -> None:
+    sweep = document(data)["sweep"]
+    places = [(place["scope"], place["noise"]) for place in sweep]
+    assert places == [(s, n) for s in ("weights", "all") for n in ("0.01", "0.2")]
+    for place in sweep:
+        keys = {"noise", "scope", "deviation", "accuracy", "attack", "bounds"}
+        assert set(place) == keys
+        assert set(place["deviation"]) == {"mean", "rms", "quantiles"}
+        assert kind(place["deviation"]["mean"]) == kind(place["deviation"]["rms"]) == "estimate"
+        assert place["deviation"]["mean"]["value"] <= place["deviation"]["rms"]["value"]
+        check_quantiles(place["deviation"]["quantiles"])
+        assert (kind(place["accuracy"]), kind(place["attack"])) == ("estimate", "exact")
+
+
+def test_the_bounds_of_a_sweep(data: list[str]) -> None:
+    for place in document(data)["sweep"]:
+        rows = {row["name"]: row for row in place["bounds"]}
+        assert list(rows) == ["ball_certificate", "first_order_rms", "deep_relative_trust"]
+        for row in rows.values():
+            check_bound(row)
+        ball = rows["ball_certificate"]
+        assert ball["inputs"] == 3 and rows["deep_relative_trust"]["inputs"] == 40
+        assert ball["value"]["upper"] >= place["attack"]["value"]
+        assert ball["measured"]["value"] >= place["attack"]["value"]
+        level = float(place["noise"])
+        trust = rows["deep_relative_trust"]["value"]["value"]
+        assert trust == pytest.approx((1.0 + level) ** 3 - 1.0, rel=1e-12)
+        assert rows["first_order_rms"]["measured"] == place["deviation"]["rms"]
+
+
+@pytest.mark.parametrize("scope", ["weights", "all"])
+def test_one_scope_is_the_same_part_of_both(data: list[str], scope: str) -> None:
+    both = [place for place in document(data)["sweep"] if place["scope"] == scope]
+    assert document(data, "--scope", scope)["sweep"] == both
+
+
+def test_two_runs_differ_in_provenance_alone(data: list[str]) -> None:
+    first, second = (perturbed(data, "--json", "-").out for _ in range(2))
+    assert without_provenance(first) == without_provenance(second)
+    other = perturbed(data, "--json", "-", "--seed", "7").out
+    assert without_provenance(first) != without_provenance(other)
+
+
+def test_batches_change_nothing_but_rounding(data: list[str]) -> None:
+    whole, parts = document(data)["sweep"], document(data, "--batch-size", "7")["sweep"]
+    for a, b in zip(whole, parts, strict=True):
+        mean = b["deviation"]["mean"]["value"]
+        assert a["deviation"]["mean"]["value"] == pytest.approx(mean, rel=1e-4)
+
+
+def test_without_targets_accuracy_is_skipped(data: list[str]) -> None:
+    place = document(data[:2], "--noise", "0.1")["sweep"][0]
+    assert place["accuracy"] == {"kind": "skipped", "reason": "needs --targets"}
+
+
+def test_tiny_noise_is_measured_in_float64_before_it_is_believed(data: list[str]) -> None:
+    """Float32 inference moves outputs by more than a certificate at these levels allows."""
+    sweep = document(data[:2], "--noise", "1e-9,1e-7,1e-5")["sweep"]
+    for place in sweep:
+        check_bound(place["bounds"][0])
+        assert place["bounds"][0]["value"]["upper"] < 1e3 * float(place["noise"])
+
+
+def test_text(data: list[str]) -> None:
+    outcome = perturbed(data, "--device", "cpu")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert wide_lines(outcome.out) == []
+    assert golden_problem("perturb.txt", outcome.out) == ""
+
+
+def test_an_operator_without_a_rule_is_named(data: list[str]) -> None:
+    outcome = perturbed(data, model="tests.cli.models:softmax")
+    assert outcome.code == 0
+    assert wide_lines(outcome.out) == []
+    words = " ".join(outcome.out.split())
+    assert "certified skipped: operator 5 (Softmax) has no rule" in words
+    for place in document(data, model="tests.cli.models:softmax")["sweep"]:
+        assert place["bounds"][0]["value"]["reason"] == "operator 5 (Softmax) has no rule"
+
+
+def test_no_inputs_to_certify(data: list[str]) -> None:
+    sweep = document(data, "--certify", "0")["sweep"]
+    assert all(place["bounds"][0]["value"]["kind"] == "skipped" for place in sweep)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_figures(data: list[str], tmp_path: Path, suffix: str, magic: bytes) -> None:
+    targets = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for target in targets:
+        outcome = perturbed(data, "--scope", "weights", "--certify", "1", "--plot", target)
+        assert outcome.code == 0 and outcome.out.endswith(f"figure: {target}\n")
+    first, second = (target.read_bytes() for target in targets)
+    assert first.startswith(magic) and len(first) > 5000
+    assert first == second
+
+
+def test_half_of_a_certificate_stops_the_run(
+    data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = Interval(0.0, 1.25e-4)
+    monkeypatch.setattr(Certifier, "ball", lambda self, level, names: planted)
+    outcome = perturbed(data)
+    assert error_problem(outcome, 70, "ball_certificate", "certified at most 0.000125") == ""
+    measured = outcome.err.split("measured ")[1].split(":")[0]
+    assert float(measured) > planted.upper
+
+
+@pytest.mark.parametrize(
+    "noise", ["", "x", "0", "-0.1", "nan", "inf", "0.1,,0.2", "0.1,x", "1e999"]
+)
+def test_noise_that_is_no_level(data: list[str], noise: str) -> None:
+    assert error_problem(perturbed(data, "--noise", noise), 2, "--noise") == ""
+
+
+def test_what_perturb_needs(data: list[str], tmp_path: Path) -> None:
+    assert error_problem(invoke("perturb", demo.TRAINED, *data), 2, "--model") == ""
+    alone = invoke("perturb", demo.TRAINED, "--model", demo.MODEL)
+    assert error_problem(alone, 2, "--inputs") == ""
+    assert error_problem(perturbed(data, "--device", "tpu"), 2, "--device") == ""
+    assert error_problem(perturbed(data, "--draws", "0"), 2, "--draws") == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("tests.cli.models:narrow", ("spiral.safetensors", "'0.weight'", "(64, 2)", "(32, 2)")),
+        ("tests.cli.models:shallow", ("spiral.safetensors", "unexpected '4.bias'")),
+        ("tests.cli.models:absent", ("tests.cli.models", "'absent'")),
+        ("no_such_package:build", ("no_such_package",)),
+        ("/no/such/file.py:build", ("/no/such/file.py", "no such file")),
+    ],
+)
+def test_models_that_do_not_fit(data: list[str], model: str, words: tuple[str, ...]) -> None:
+    assert error_problem(perturbed(data, model=model), 3, *words) == ""
+
+
+def test_inputs_that_do_not_fit(data: list[str], tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.zeros((5, 7), dtype=np.float32))
+    np.save(tmp_path / "three.npy", np.array([0, 1, 2]))
+    wide = perturbed(["--inputs", f"{tmp_path}/wide.npy"])
+    assert error_problem(wide, 3, "cannot run on inputs of shape (5, 7)") == ""
+    labels = perturbed([*data[:2], "--targets", f"{tmp_path}/three.npy"])
+    assert error_problem(labels, 3, "three.npy", "3 labels, expected 40") == ""
+    assert error_problem(perturbed(["--inputs", f"{tmp_path}/no.npy"]), 3, "no such file") == ""
