@@ -107,6 +107,6 @@ def _usage(error: click.ClickException) -> str:
 
 def _say(message: str, code: int) -> int:
     """One line on stderr, safe to show; the exit code comes back."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):  # full, or closed by the shell: None
         sys.stderr.write(f"netdistance: error: {visible(' '.join(message.split()))}\n")
     return code

@@ -115,8 +115,10 @@ def _standard_output() -> Iterator[TextIO]:
     """stdout, flushed. A reader that left early is no error: what follows goes nowhere.
 
     Raises:
-        OutputError: it cannot be written, as on a full disk.
+        OutputError: it is closed or cannot be written, as on a full disk.
     """
+    if sys.stdout is None:  # closed by the shell, as >&- does
+        raise OutputError("standard output: is closed; open it, or use --quiet")
     try:
         yield sys.stdout
         sys.stdout.flush()

@@ -40,4 +40,5 @@ class _Bar:
 
 def terminal_progress(*, quiet: bool) -> Progress:
     """A bar on stderr where that is a terminal, else silence."""
-    return SILENT if quiet or not sys.stderr.isatty() else _Bar()
+    unseen = sys.stderr is None or not sys.stderr.isatty()  # None: closed by the shell
+    return SILENT if quiet or unseen else _Bar()

@@ -47,17 +47,21 @@ class Reference:
         return Reference(self.outputs[:inputs], self.norms[:inputs])
 
     def deviation(self, outputs: Tensor) -> Tensor:
-        """The relative deviation of each input, (N,) float64; NaN where it is not defined."""
+        """The relative deviation of each input, (N,) float64.
+
+        NaN where the reference has none; infinite where the changed output is not finite.
+        """
         moved = outputs.double() - self.outputs.double()
         relative: Tensor = torch.linalg.vector_norm(moved, dim=1) / self.norms
+        relative = torch.where(torch.isfinite(relative), relative, torch.inf)
         return torch.where(self.usable, relative, torch.nan)
 
 
 def quantiles(deviation: Tensor) -> dict[str, float]:
-    """The quantiles of every defined deviation, "1.0" the largest seen."""
-    values = deviation[torch.isfinite(deviation)].sort().values
-    if values.numel() == 0:
+    """The quantiles of every defined deviation, "1.0" the largest; none where one is infinite."""
+    if isinstance(_defined(deviation), Skipped):
         return {}
+    values = deviation[~torch.isnan(deviation)].sort().values
     # nearest rank from above: torch.quantile refuses more than 16 million numbers
     ranks = (max(0, -int(-q * values.numel() // 1) - 1) for q in QUANTILES)
     return {str(q): float(values[rank]) for q, rank in zip(QUANTILES, ranks, strict=True)}
@@ -65,11 +69,21 @@ def quantiles(deviation: Tensor) -> dict[str, float]:
 
 def largest(deviation: Tensor) -> Exact | Skipped:
     """The largest deviation that was seen."""
-    seen = quantiles(deviation)
-    return Exact(seen["1.0"]) if seen else Skipped(UNDEFINED)
+    values = _defined(deviation)
+    return values if isinstance(values, Skipped) else Exact(float(values.max()))
 
 
 UNDEFINED = "no input has a finite, non-zero output to be relative to"
+
+
+def _defined(deviation: Tensor) -> Tensor | Skipped:
+    """The deviations of inputs that have one, or why a number over them would hide something."""
+    values = deviation[~torch.isnan(deviation)]
+    if values.numel() == 0:
+        return Skipped(UNDEFINED)
+    if infinite := int(torch.isinf(values).sum()):
+        return Skipped(f"{infinite} of {values.numel()} changed outputs are not finite")
+    return values
 
 
 def over_draws(draws: Sequence[Tensor], *, power: int = 1) -> Quantity:
@@ -77,10 +91,12 @@ def over_draws(draws: Sequence[Tensor], *, power: int = 1) -> Quantity:
 
     Each draw is the (N,) deviation of one perturbed network. One draw has no standard error.
     """
-    means = torch.stack([draw[torch.isfinite(draw)].pow(power).mean() for draw in draws])
+    every = _defined(torch.cat(list(draws)))
+    if isinstance(every, Skipped):
+        return every
+    # the same inputs have a deviation in every draw
+    means = torch.stack([draw[~torch.isnan(draw)].pow(power).mean() for draw in draws])
     value = float(means.mean())
-    if not torch.isfinite(means).all():
-        return Skipped(UNDEFINED)
     spread = float(means.std(correction=1)) if len(draws) > 1 else 0.0
     stderr = spread / len(draws) ** 0.5
     if power == 1 or value == 0.0:
@@ -92,9 +108,9 @@ def over_draws(draws: Sequence[Tensor], *, power: int = 1) -> Quantity:
 
 def mean_over_inputs(deviation: Tensor) -> Quantity:
     """The mean over the inputs that have a deviation; its standard error is over inputs."""
-    values = deviation[torch.isfinite(deviation)]
-    if values.numel() == 0:
-        return Skipped(UNDEFINED)
+    values = _defined(deviation)
+    if isinstance(values, Skipped):
+        return values
     spread = float(values.std(correction=1)) if values.numel() > 1 else 0.0
     return Estimate(float(values.mean()), spread / values.numel() ** 0.5)
 

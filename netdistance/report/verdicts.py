@@ -91,13 +91,18 @@ def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, na
     if largest >= _FAR:
         return (
             f"{name_b} is far from {name_a}: {len(moved):,} of "
-            f"{count(pairing.compared, 'tensor')} moved, by {percent(min(moved)[0])} to "
-            f"{percent(largest)} of their size."
+            f"{count(pairing.compared, 'tensor')} moved, by {_range(min(moved)[0], largest)} of "
+            "their size."
         )
     return (
         f"{name_b} is close to {name_a}: {len(moved):,} of {count(pairing.compared, 'tensor')} "
         f"moved, none by more than {percent(largest)} of its size ({where})."
     )
+
+
+def _range(smallest: float, largest: float) -> str:
+    first, last = percent(smallest), percent(largest)
+    return first if first == last else f"{first} to {last}"
 
 
 def _change(row: TensorRow) -> float | None:

@@ -153,7 +153,7 @@ SUPPORTED: tuple[Case, ...] = (
     Case("one number", mlp(1, 1, bias=False), (1,)),
     Case("two layers", mlp(6, 8, 3), (6,)),
     Case("deep", mlp(5, 8, 8, 8, 8, 3), (5,)),
-    Case("deep without bias", mlp(5, 8, 8, 8, 3, bias=False), (5,)),
+    Case("deep without bias", mlp(5, 16, 16, 16, 3, bias=False), (5,)),
     Case("deep linear", mlp(5, 6, 6, 4, relu=False), (5,)),
     Case("rows", mlp(5, 6, 3), (4, 5)),
     Case("rows of rows", mlp(3, 4, 2), (2, 2, 3)),

@@ -64,10 +64,15 @@ PAIRS = (
     near(777, 0.1, scale=1e170),
     near(777, 0.1, scale=1e-310),
     near(777, 1.0, np.float32, scale=1e-40),
-    near(LEAF - 1, 1e-2, np.float32),
-    near(LEAF, 1e-2, np.float32),
     near(LEAF + 1, 1e-2, np.float32),
+)
+# several leaves each, for the laws of splitting: too long for a slow twin
+LONG = (
+    near(LEAF + 1, 1e-2, np.float32),
+    near(2 * LEAF, 1e-3),
     near(3 * LEAF + 17, 0.25, np.float32),
     near(2 * LEAF + 4096, 0.25, scale=1e150),
+    near(2 * LEAF + 1, 0.25, scale=1e-160),
+    Case("scales that differ", lambda: (np.geomspace(1e-250, 1e250, 4 * LEAF), np.ones(4 * LEAF))),
 )
 BY_NAME = {case.name: case for case in PAIRS}

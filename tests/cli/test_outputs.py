@@ -96,6 +96,20 @@ def test_standard_output_on_a_full_disk_is_5() -> None:
         assert error_problem(outcome, 5, "standard output", "cannot be written") == ""
 
 
+@pytest.mark.parametrize(("stream", "file", "code"), [(1, demo.ROUNDED, 5), (2, "absent", 3)])
+def test_a_closed_stream_keeps_the_exit_code(stream: int, file: Path | str, code: int) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {stream}>&-', *command("compare", demo.TRAINED, file)],
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    error = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert error == "" if stream == 2 else "standard output: is closed" in error
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_report_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

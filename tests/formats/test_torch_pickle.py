@@ -24,8 +24,7 @@ ZIPPED = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 NO_LEGACY = {
     dtype
     for dtype in _ENCODINGS
-    if (dtype.itemsize == 1
-    and dtype.is_floating_point)
+    if (dtype.itemsize == 1 and dtype.is_floating_point)
     or dtype in (torch.uint16, torch.uint32, torch.uint64)
 }
 

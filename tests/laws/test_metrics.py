@@ -18,12 +18,11 @@ from netdistance.linalg.sums import PairSums
 from netdistance.quantities import Exact, Skipped
 from netdistance.report.json import render_json
 from netdistance.studies.compare import CompareOptions, compare
-from tests.cases.tensor_pairs import BY_NAME, LEAF, PAIRS, Case, draw
+from tests.cases.tensor_pairs import BY_NAME, LEAF, LONG, PAIRS, Case, draw
 from tests.oracles.pair_distances import TWINS, miss
 
 METRICS = pytest.mark.parametrize("metric", SUM_METRICS, ids=lambda metric: metric.name)
 EVERY = pytest.mark.parametrize("case", PAIRS, ids=lambda case: case.name)
-SPLITS = [case for case in PAIRS if case.make()[0].size > LEAF]
 NORMAL = ("1000 of float64, 1, moved by 0.5", "1000 of float64, 1, moved by 1e-07", "opposite")
 
 
@@ -67,7 +66,7 @@ def test_every_metric_has_a_twin() -> None:
 
 
 @METRICS
-@pytest.mark.parametrize("case", SPLITS, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", LONG, ids=lambda case: case.name)
 def test_any_split_at_leaves_gives_the_same_bits(metric: SumMetric, case: Case) -> None:
     a, b = case.make()
     whole = metric.of(PairSums.of(a, b))

@@ -68,8 +68,16 @@ def test_quantiles_are_nearest_rank(count: int) -> None:
         for q in (0.5, 0.9, 1.0)
     }
     assert quantiles(values) == expected
-    padded = torch.cat([values, torch.tensor([math.nan, math.inf], dtype=torch.float64)])
+    padded = torch.cat([values, torch.tensor([math.nan], dtype=torch.float64)])
     assert quantiles(padded) == expected
+
+
+def test_an_overflowing_output_is_said_and_not_dropped() -> None:
+    reference = Reference.of(torch.tensor([[1.0], [1.0], [0.0]]))
+    deviation = reference.deviation(torch.tensor([[2.0], [math.inf], [1.0]]))
+    assert quantiles(deviation) == {}
+    for quantity in (largest(deviation), mean_over_inputs(deviation), over_draws([deviation])):
+        assert quantity == Skipped("1 of 2 changed outputs are not finite")
 
 
 def test_no_values_have_no_quantiles() -> None:

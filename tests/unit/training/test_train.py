@@ -13,8 +13,8 @@ from netdistance.quantities import Exact
 from netdistance.report.json import render_json
 from netdistance.report.text import render_text
 from netdistance.report.train_figure import train_figure
-from netdistance.training import resume as study
 from netdistance.studies.train import TrainOptions, train
+from netdistance.training import resume as study
 from netdistance.training.models import mlp
 from netdistance.training.run import RunSettings
 from netdistance.training.run_files import finished_result, run_id

@@ -1,0 +1,87 @@
+"""The default metrics on numbers that one can check by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from netdistance.checkpoints.base import TensorSpec
+from netdistance.distances.measure import is_identical, metrics_of
+from netdistance.distances.relative import SUM_METRICS, angle_rad
+from netdistance.linalg.sums import PairSums
+from netdistance.pairing.match import TensorPair
+from netdistance.quantities import Exact, Quantity, Skipped
+
+
+def metrics(a: list[float], b: list[float]) -> dict[str, Quantity]:
+    sums = PairSums.of(np.array(a), np.array(b))
+    return {metric.name: metric.of(sums) for metric in SUM_METRICS}
+
+
+def close(found: object, value: float) -> bool:
+    """Whether a quantity is exact and this number, up to rounding."""
+    return isinstance(found, Exact) and math.isclose(found.value, value, rel_tol=1e-14)
+
+
+def test_by_hand() -> None:
+    found = metrics([3.0, 4.0], [3.0, 5.0])
+    assert found["relative_frobenius"] == Exact(0.2)
+    assert found["max_abs"] == Exact(1.0)
+    assert found["changed_fraction"] == Exact(0.5)
+    assert close(found["sqnr_db"], 20 * math.log10(5))
+    assert close(found["angle_rad"], math.acos(29 / (5 * math.sqrt(34))))
+
+
+def test_a_metric_says_its_unit_and_source() -> None:
+    assert len({metric.name for metric in SUM_METRICS}) == len(SUM_METRICS)
+    assert all(metric.unit and metric.source for metric in SUM_METRICS)
+
+
+def test_doubling_is_half_way_to_nothing() -> None:
+    assert metrics([1.0, 2.0], [2.0, 4.0])["relative_frobenius"] == Exact(1.0)
+    assert metrics([2.0, 4.0], [1.0, 2.0])["relative_frobenius"] == Exact(0.5)
+
+
+@pytest.mark.parametrize("theta", [1e-12, 1e-9, 1e-6, 1e-3, 1.0, 3.0, math.pi])
+def test_small_angles_survive(theta: float) -> None:
+    sums = PairSums.of(np.array([1.0, 0.0]), np.array([math.cos(theta), math.sin(theta)]))
+    found = angle_rad(sums)
+    assert isinstance(found, Exact)
+    assert abs(found.value - theta) < 1e-8
+
+
+def test_a_parallel_tensor_has_no_angle() -> None:
+    found = metrics([1.0, 3.0], [2.0, 6.0])["angle_rad"]
+    assert isinstance(found, Exact)
+    assert found.value < 1e-8
+
+
+def pair(encoding: str, unreadable: str | None = None) -> TensorPair:
+    spec = TensorSpec("w", (2,), encoding, 8)
+    return TensorPair("w", spec, spec, unreadable)
+
+
+def test_what_could_not_be_read_is_skipped_with_its_reason() -> None:
+    found = metrics_of(pair("F32", "in b: F6_E2M3 has no decoder"), None)
+    assert set(found.values()) == {Skipped("in b: F6_E2M3 has no decoder")}
+    assert found.keys() == {metric.name for metric in SUM_METRICS}
+
+
+def test_integers_compare_by_equality() -> None:
+    same = metrics_of(pair("I64"), PairSums(elements=4))
+    assert same["relative_frobenius"] == Exact(0.0)
+    found = metrics_of(pair("I64"), PairSums(elements=4, changed=1))
+    assert found["changed_fraction"] == Exact(0.25)
+    assert found["relative_frobenius"] == Skipped(
+        "1 of 4 integers differ: integers compare by equality"
+    )
+
+
+def test_identical_means_every_value() -> None:
+    one = np.array([0.0, 1.0])
+    assert is_identical(PairSums.of(one, np.array([-0.0, 1.0])))
+    assert not is_identical(PairSums.of(one, np.array([0.0, 1.0 + 2.0**-52])))
+    assert not is_identical(PairSums.of(np.array([np.nan]), np.array([np.nan])))
+    assert not is_identical(None)
