@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CompareOptions": "netdistance.studies.compare",
     "PerturbOptions": "netdistance.studies.perturb",
+    "SensitivityOptions": "netdistance.studies.sensitivity",
     "TrainOptions": "netdistance.studies.train",
     "compare": "netdistance.studies.compare",
     "conv_norm": "netdistance.linalg.conv_norm",
@@ -20,6 +21,7 @@ _HOMES = {
     "perturb": "netdistance.studies.perturb",
     "render_json": "netdistance.report.json",
     "render_text": "netdistance.report.text",
+    "sensitivity": "netdistance.studies.sensitivity",
     "spectral_norm": "netdistance.linalg.spectral_norm",
     "train": "netdistance.studies.train",
 }

@@ -6,4 +6,5 @@ BOUND_NAMES = (
     "first_order_rms",
     "ball_certificate",
     "known_change_certificate",
+    "spectral_product",
 )

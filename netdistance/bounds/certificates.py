@@ -75,9 +75,11 @@ class Certifier:
         if self.graph is None:
             return Skipped(str(self.skipped))
         edge = bound_output(self.graph, self.inputs, change)
+        if zeros := int((edge.norms == 0).sum()):
+            return Skipped(f"{zeros} of {len(self.inputs)} outputs are zero: relative to nothing")
         upper = float((edge.deviation / edge.norms).max()) * (1.0 + INFLATION)
         if not upper < float("inf"):
-            return Skipped("exceeds float64, a weight is not finite, or an output is zero")
+            return Skipped("exceeds float64, or a weight is not finite")
         return Interval(0.0, upper, change.confidence)
 
 
@@ -97,7 +99,8 @@ def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tens
     for attempt in range(1 + _REDRAWN):
         weights = {**state, **(_redrawn(state, names, generator) if attempt else {})}
         weights = {name: weights[ties.get(name, name)] for name in weights}
-        replayed = bound_output(graph, inputs, NoChange(weights)).value.flatten(1)
+        replayed = bound_output(graph, inputs, NoChange(weights)).value
+        replayed = replayed.reshape(replayed.shape[0], -1)
         placed = {name: tensor.to(network.device) for name, tensor in weights.items()}
         try:
             own = network(placed, inputs.to(network.device)).detach().flatten(1).cpu()

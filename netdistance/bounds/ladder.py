@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,11 +15,14 @@ from netdistance.bounds.estimates import at_level, first_order_rms
 from netdistance.bounds.trust import MODEL, trust_of_sum
 from netdistance.probes.deviation import largest, over_draws, quantiles
 from netdistance.probes.noise_sweep import Draws, NoiseSweep
+from netdistance.progress import Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.document import BoundRow, SampleDeviation, Scope, SweepPoint
 
 # the estimate needs gradients, so it covers fewer inputs than the measurement
 ESTIMATE_INPUTS = 256
+# below it float32 cannot hold the noise, whose elements it rounds to 6e-8 of the weights'
+FLOAT32_RESOLUTION = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +121,46 @@ def _attack(sweep: NoiseSweep, scope: Scope, level: float, inputs: int) -> Tenso
         level,
         seed=sweep.seed,
     )
+
+
+def sweep_points(
+    sweep: NoiseSweep,
+    levels: Mapping[str, float],
+    scopes: tuple[Scope, ...],
+    *,
+    certify: int,
+    progress: Progress,
+) -> tuple[SweepPoint, ...]:
+    """The row of every scope and level: what was measured, and every bound beside it.
+
+    Levels that float32 cannot hold are measured and attacked in float64.
+
+    Raises:
+        BoundViolationError: a certificate lies below a measurement.
+    """
+    certifier = Certifier.of(sweep.network, sweep.state, sweep.inputs[:certify])
+    fine = {text: level for text, level in levels.items() if level < FLOAT32_RESOLUTION}
+    coarse = {text: level for text, level in levels.items() if text not in fine}
+    points = _points(sweep, coarse, scopes, certifier, progress) if coarse else {}
+    if fine:
+        exact = sweep.in_float64(len(sweep.inputs))
+        points |= _points(exact, fine, scopes, certifier, progress)
+    return tuple(points[text, scope] for scope in scopes for text in levels)
+
+
+def _points(
+    sweep: NoiseSweep,
+    levels: Mapping[str, float],
+    scopes: tuple[Scope, ...],
+    certifier: Certifier,
+    progress: Progress,
+) -> dict[tuple[str, Scope], SweepPoint]:
+    measured = sweep.measure(levels, scopes, progress)
+    points: dict[tuple[str, Scope], SweepPoint] = {}
+    with progress.task("attacking and certifying", len(measured)) as advance:
+        for scope in scopes:
+            ladder = Ladder.of(sweep, scope, certifier)
+            for text, level in levels.items():
+                points[text, scope] = ladder.at(text, level, measured[text, scope])
+                advance(1)
+    return points

@@ -19,6 +19,8 @@ from netdistance.probes.deviation import (
     largest,
     mean_over_inputs,
     quantiles,
+    require_classes,
+    require_repeatable,
     run,
 )
 from netdistance.quantities import Exact, Skipped, point
@@ -44,6 +46,7 @@ class Path:
     ) -> Path:
         """The path, once network a has run; certificates cover the first `certify` inputs."""
         outputs = run(network, a, inputs, batch_size=batch_size)
+        require_repeatable(network, a, inputs, outputs)
         certifier = Certifier.of(network, a, inputs[:certify])
         reference = Reference.of(outputs)
         return cls(network, a, b, inputs, batch_size, reference, certifier, Norms(b))
@@ -109,6 +112,7 @@ def deviation_rows(
         DeviationRow("top1_agreement", agreement(reference.outputs, outputs)),
     ]
     if targets is not None:
+        require_classes(targets, outputs)
         for side, values in (("a", reference.outputs), ("b", outputs)):
             rows.append(DeviationRow(f"accuracy_{side}", fraction(hits(values, targets))))
     return tuple(rows)

@@ -118,8 +118,11 @@ def modelled_row(
     )
 
 
-def with_shares(rows: Sequence[TensorRow]) -> tuple[TensorRow, ...]:
-    """The rows with `trust_share`: a weight's log(1 + r_l) as a fraction of the sum over all."""
+def with_shares(rows: Sequence[TensorRow], trust: BoundRow) -> tuple[TensorRow, ...]:
+    """The rows with `trust_share`: a weight's log(1 + r_l) as a fraction of the sum over all.
+
+    Skipped where `trust` is: a share of an unknown whole is none.
+    """
     changes = {
         row.name: math.log1p(value)
         for row in rows
@@ -128,6 +131,8 @@ def with_shares(rows: Sequence[TensorRow]) -> tuple[TensorRow, ...]:
     total = math.fsum(changes.values())
 
     def share(name: str) -> Quantity:
+        if trust.log1p_sum is None:
+            return Skipped("deep relative trust is skipped")
         return Exact(changes[name] / total) if total else Skipped("nothing moved")
 
     return tuple(

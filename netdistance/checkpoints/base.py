@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,15 @@ from netdistance.errors import CheckpointError
 
 # 2^18 elements: large enough that numpy's per-call cost vanishes, small enough for the L2 cache
 BLOCK_ELEMENTS = 1 << 18
+# a header that claims more is not believed: beyond it sizes in bytes overflow 64 bits
+MAX_ELEMENTS = 1 << 62
+_MAX_AXES = 64  # of a numpy array
+
+
+def brief(value: object) -> str:
+    """How a value is shown in an error: at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +61,17 @@ class Checkpoint(ABC):
     """Named tensors in a file, read block by block. Use it as a context manager.
 
     `specs` are in the order of the file. `notes` are remarks that a reader of the report should
-    see, such as which wrapper was opened.
+    see, such as which wrapper was opened. `nbytes` is the size of the file or files, and of the
+    tensors where there is no file. `ties` leads from a name to the first name of the same storage,
+    for tensors that share offset, shape and strides as well; formats without sharing have none.
     """
 
     path: Path
     format: str
     specs: Mapping[str, TensorSpec]
     notes: tuple[str, ...]
+    nbytes: int
+    ties: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def blocks(
@@ -85,12 +98,23 @@ class Checkpoint(ABC):
         """Release the file."""
 
     def read(self, name: str) -> NDArray[Any]:
-        """A whole tensor in its own shape, as a new array."""
+        """A whole tensor in its own shape, as a new array.
+
+        Raises:
+            CheckpointError: as `blocks`, or numpy has no array of this shape.
+        """
         spec = self.specs[name]
+        if len(spec.shape) > _MAX_AXES:
+            what = f"has {len(spec.shape)} axes, and an array has at most {_MAX_AXES}"
+            raise CheckpointError(self.path, what, tensor=name)
         parts = [block.copy() for block in self.blocks(name)]
         if not parts and spec.dtype.decode is not None:  # empty, and still of its own type
             parts = [spec.dtype.decode(np.empty(0, dtype=np.uint8))]
-        return np.concatenate(parts).reshape(spec.shape)
+        try:
+            return np.concatenate(parts).reshape(spec.shape)
+        except ValueError as error:  # an empty tensor can have axes whose product overflows
+            what = f"no array has shape {brief(spec.shape)} ({error})"
+            raise CheckpointError(self.path, what, tensor=name) from error
 
     def __enter__(self) -> Self:
         return self

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from netdistance.checkpoints.base import Checkpoint
+from netdistance.checkpoints.folder import checkpoint_in
+from netdistance.checkpoints.npz import NpzCheckpoint, is_npz
 from netdistance.checkpoints.safetensors_file import SafetensorsCheckpoint
+from netdistance.checkpoints.sharded import ShardedCheckpoint, is_index
 from netdistance.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _SNIFF_BYTES = 512
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th")
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A checkpoint format: how its first bytes look, and how it is opened."""
+    """A checkpoint format: how its first bytes look, how it is opened, how it is mostly called."""
 
     name: str
-    matches: Callable[[bytes], bool]
+    matches: Callable[[bytes, Path], bool]
     open: Callable[[Path], Checkpoint]
+    suffixes: tuple[str, ...]
+    is_shard: bool = True  # whether an index may name it
 
 
 def _open_torch(path: Path) -> Checkpoint:
@@ -31,37 +42,84 @@ def _open_torch(path: Path) -> Checkpoint:
     return TorchCheckpoint(path)
 
 
-def _is_pickle(head: bytes) -> bool:
+def _open_index(path: Path) -> Checkpoint:
+    return ShardedCheckpoint(path, _open_shard)
+
+
+def _is_zip(head: bytes, path: Path) -> bool:
+    return head[:4] == b"PK\x03\x04"
+
+
+def _is_pickle(head: bytes, path: Path) -> bool:
     # protocols 2 to 5 begin with 0x80 and their number
     return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
 
 
 # safetensors has no magic number, so it stands last and its reader judges
 FORMATS: tuple[Format, ...] = (
-    Format("torch zip", lambda head: head[:4] == b"PK\x03\x04", _open_torch),
-    Format("torch pickle", _is_pickle, _open_torch),
-    Format("safetensors", lambda head: True, SafetensorsCheckpoint),
+    Format("npz", is_npz, NpzCheckpoint, (".npz",), is_shard=False),
+    Format("torch zip", _is_zip, _open_torch, _TORCH_SUFFIXES),
+    Format("torch pickle", _is_pickle, _open_torch, _TORCH_SUFFIXES),
+    Format("index of shards", is_index, _open_index, (".json",), is_shard=False),
+    Format("safetensors", lambda head, path: True, SafetensorsCheckpoint, (".safetensors",)),
 )
+_SUFFIXES = tuple(dict.fromkeys(suffix for format_ in FORMATS for suffix in format_.suffixes))
 
 _NOT_WEIGHTS = (
     (b"version https://git-lfs", "a git-LFS pointer, not weights; run git lfs pull"),
     (b"<!doctype html", "looks like an HTML page, not weights; download the file itself"),
     (b"<html", "looks like an HTML page, not weights; download the file itself"),
+    (b"\x93numpy", "a single .npy array without a name; save it with numpy.savez"),
 )
 
 
-def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def open_checkpoint(
+    source: str | os.PathLike[str] | Mapping[str, Any] | nn.Module,
+) -> Checkpoint:
     """A checkpoint, opened and validated, its tensors unread. Close it, or use `with`.
+
+    `source` is a file, a model folder, a module, or a mapping of names to tensors or numpy arrays.
 
     Raises:
         CheckpointError: no such file, not a regular file, or not a checkpoint that can be read.
+        TypeError: `source` is none of these.
     """
-    path = Path(path)
+    if isinstance(source, str | os.PathLike):
+        return _open_path(Path(source))
+    torch = sys.modules.get("torch")
+    if isinstance(source, Mapping) or (torch is not None and isinstance(source, torch.nn.Module)):
+        from netdistance.checkpoints.state_dict import StateDictCheckpoint
+
+        return StateDictCheckpoint(source)
+    kind = type(source).__name__
+    raise TypeError(f"a checkpoint is a path, a module or a mapping of tensors, not a {kind}")
+
+
+def _open_path(path: Path) -> Checkpoint:
+    if not os.path.isdir(path):  # which answers no where nothing can be asked
+        return _open_file(path, FORMATS)
+    inside = checkpoint_in(path, tuple(s for s in _SUFFIXES if s != ".json"))
+    return _open_file(inside, FORMATS)
+
+
+def _open_shard(path: Path) -> Checkpoint:
+    return _open_file(path, tuple(f for f in FORMATS if f.is_shard))
+
+
+def _open_file(path: Path, formats: tuple[Format, ...]) -> Checkpoint:
     head = _first_bytes(path)
     for marker, what in _NOT_WEIGHTS:
         if head.lstrip().lower().startswith(marker):
             raise CheckpointError(path, what)
-    return next(f for f in FORMATS if f.matches(head)).open(path)
+    chosen = next(f for f in formats if f.matches(head, path))
+    try:
+        checkpoint = chosen.open(path)
+    except OSError as error:  # it was there a moment ago, or too many files are open
+        raise CheckpointError(path, str(error.strerror or error).lower()) from error
+    suffix = path.suffix.lower()
+    if suffix in _SUFFIXES and suffix not in chosen.suffixes:
+        checkpoint.notes += (f"named {suffix}, and by its content {chosen.name}",)
+    return checkpoint
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -7,7 +7,6 @@ The rules are those of the published format (https://github.com/huggingface/safe
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -19,17 +18,19 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import (
     BLOCK_ELEMENTS,
+    MAX_ELEMENTS,
     Checkpoint,
     FileState,
     TensorSpec,
+    brief,
     read_exactly,
 )
 from netdistance.checkpoints.dtypes import BY_NAME
+from netdistance.checkpoints.json_text import json_object
 from netdistance.errors import CheckpointError
 
 # the limit of the reference implementation; a larger header is an attack or not a header
 MAX_HEADER_BYTES = 100_000_000
-_MAX_ELEMENTS = 1 << 62
 
 
 class SafetensorsCheckpoint(Checkpoint):
@@ -43,6 +44,7 @@ class SafetensorsCheckpoint(Checkpoint):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._state = FileState.of(self._descriptor)
+            self.nbytes = self._state.nbytes
             header, self._data_start, self.notes = self._read_header()
             self._offsets: dict[str, int] = {}
             self.specs = self._validated(header)
@@ -73,16 +75,7 @@ class SafetensorsCheckpoint(Checkpoint):
         return header, 8 + length, notes
 
     def _parsed(self, raw: bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
-        try:
-            header = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys)
-        except _DuplicateKeyError as error:
-            raise CheckpointError(self.path, f"invalid header: {error}") from None
-        except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise CheckpointError(self.path, f"invalid header: not JSON ({reason})") from None
-        if not isinstance(header, dict):
-            kind = type(header).__name__
-            raise CheckpointError(self.path, f"invalid header: a {kind}, expected a JSON object")
+        header = json_object(raw, self.path, "invalid header")
         if raw[:1] != b"{":
             return header, ("the header begins with white space, which the format forbids",)
         return header, ()
@@ -109,15 +102,15 @@ class SafetensorsCheckpoint(Checkpoint):
             raise invalid(f"unknown dtype {entry['dtype']!r}; known: {', '.join(BY_NAME)}")
         shape, offsets = entry["shape"], entry["data_offsets"]
         if not _is_size_list(shape):
-            raise invalid(f"shape is {_brief(shape)}, expected a list of sizes >= 0")
+            raise invalid(f"shape is {brief(shape)}, expected a list of sizes >= 0")
         if not _is_size_list(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-            raise invalid(f"data_offsets are {_brief(offsets)}, expected [begin, end]")
+            raise invalid(f"data_offsets are {brief(offsets)}, expected [begin, end]")
         elements, stored = math.prod(shape), offsets[1] - offsets[0]
-        if max((elements, *shape)) > _MAX_ELEMENTS:  # a huge dimension can stand beside a 0
-            raise invalid(f"shape {_brief(shape)} overflows: more than 2^62")
+        if max((elements, *shape)) > MAX_ELEMENTS:  # a huge dimension can stand beside a 0
+            raise invalid(f"shape {brief(shape)} overflows: more than 2^62")
         if elements * dtype.bits != 8 * stored:
             raise invalid(
-                f"shape {_brief(shape)} of {dtype.name} needs {elements * dtype.bits / 8:g} bytes, "
+                f"shape {brief(shape)} of {dtype.name} needs {elements * dtype.bits / 8:g} bytes, "
                 f"its data_offsets hold {stored}"
             )
         unreadable = None if dtype.decode else f"{dtype.name} has no decoder"
@@ -172,20 +165,6 @@ class SafetensorsCheckpoint(Checkpoint):
             self._descriptor = -1
 
 
-class _DuplicateKeyError(ValueError):
-    pass
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        key.encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
-        if key in result:
-            raise _DuplicateKeyError(f"the key {key!r} stands twice")
-        result[key] = value
-    return result
-
-
 def _is_string_map(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
 
@@ -193,8 +172,3 @@ def _is_string_map(value: object) -> bool:
 def _is_size_list(value: object) -> bool:
     # bool is an int in Python, and true is no size
     return isinstance(value, list) and all(type(v) is int and v >= 0 for v in value)
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, FileState, TensorSpec
 from netdistance.checkpoints.dtypes import BY_NAME
+from netdistance.checkpoints.wrappers import named_tensors, unwrap
 from netdistance.errors import CheckpointError
 
-_MAX_WRAPPERS = 8
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 # torch's name for an element type -> the safetensors name
 _ENCODINGS = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -48,29 +47,34 @@ class TorchCheckpoint(Checkpoint):
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._state = FileState.of(self._descriptor)
-            content, notes = unwrap(_load(path, self._descriptor), path)
-            self._tensors, left_out = _split(content)
-            self.specs = {name: _spec(name, value) for name, value in self._tensors.items()}
+            self.nbytes = self._state.nbytes
+            content, opened = unwrap(_load(path, self._descriptor), path)
+            self._tensors, left_out = named_tensors(content, torch.Tensor)
+            self.notes = opened + left_out
+            self.ties = ties_of(self._tensors)
+            self.specs = {name: spec_of(name, value) for name, value in self._tensors.items()}
         except BaseException:
             self.close()
             raise
-        if left_out:
-            notes += (f"entries that are not tensors were left out: {', '.join(left_out)}",)
-        self.notes = notes
 
     def blocks(
         self, name: str, *, start: int = 0, stop: int | None = None, size: int = BLOCK_ELEMENTS
     ) -> Iterator[NDArray[Any]]:
         """As Checkpoint.blocks."""
-        spec, tensor = self.specs[name], self._tensors[name]
-        if spec.unreadable is not None or spec.dtype.decode is None:
-            raise CheckpointError(self.path, str(spec.unreadable), tensor=name)
-        flat = tensor.detach().resolve_conj().resolve_neg().reshape(-1)
-        stop = spec.elements if stop is None else min(stop, spec.elements)
-        for begin in range(start, stop, size):
-            raw = flat[begin : min(begin + size, stop)].view(torch.uint8).numpy()
-            # a legacy file's storage may start at any byte, and decoding views wider words
-            yield spec.dtype.decode(np.require(raw, requirements=["C", "A"]))
+        blocks = tensor_blocks(self.specs[name], self._tensors, self.path, start, stop, size)
+        while True:
+            self._require_long_enough()
+            block = next(blocks, None)
+            if block is None:
+                return
+            yield block
+
+    def _require_long_enough(self) -> None:
+        """Before a page of the map is touched: one that was cut off kills the process."""
+        if self._descriptor < 0:
+            raise CheckpointError(self.path, "is closed")
+        if FileState.of(self._descriptor).nbytes < self._state.nbytes:
+            raise CheckpointError(self.path, "changed while being read: it became shorter")
 
     def verify_unchanged(self) -> None:
         """As Checkpoint.verify_unchanged."""
@@ -85,10 +89,8 @@ class TorchCheckpoint(Checkpoint):
 
 
 def _load(path: Path, descriptor: int) -> Any:
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _require_plain_archive(path)
-    elif os.pread(descriptor, 2, 0) == b"PK":
+    zipped = _is_plain_archive(path)
+    if not zipped and os.pread(descriptor, 2, 0) == b"PK":
         raise CheckpointError(path, "truncated: a zip archive without the directory at its end")
     # by descriptor: torch takes what is called .safetensors for that, and this file is not replaced
     opened = f"/dev/fd/{descriptor}"
@@ -103,10 +105,15 @@ def _load(path: Path, descriptor: int) -> Any:
         raise CheckpointError(path, _refusal(error)) from error
 
 
-def _require_plain_archive(path: Path) -> None:
-    """Refuse TorchScript, and compressed entries: a bomb, and nothing that torch writes."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
+def _is_plain_archive(path: Path) -> bool:
+    """Whether it is a zip; refuses TorchScript and compression, which torch.save never uses."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return False
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except Exception as error:  # zipfile raises half a dozen classes at a damaged directory
+        raise CheckpointError(path, f"not a readable zip archive ({error})") from error
     if any(entry.filename.endswith("constants.pkl") for entry in entries):
         raise CheckpointError(path, "a TorchScript archive; save its state_dict() instead")
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
@@ -114,6 +121,7 @@ def _require_plain_archive(path: Path) -> None:
         raise CheckpointError(
             path, f"compressed entry {packed[0].filename!r}: torch.save never compresses; not read"
         )
+    return True
 
 
 def _refusal(error: Exception) -> str:
@@ -133,50 +141,8 @@ def _refusal(error: Exception) -> str:
     return f"not a readable torch file ({first[:160]})"
 
 
-def unwrap(content: Any, path: Path) -> tuple[Mapping[Any, Any], tuple[str, ...]]:
-    """The mapping that holds the weights, and notes naming each wrapper that was opened.
-
-    Raises:
-        CheckpointError: there is no mapping inside.
-    """
-    opened: list[str] = []
-    beside: list[str] = []
-    while len(opened) < _MAX_WRAPPERS:  # a file can hold itself
-        if isinstance(content, list | tuple) and len(content) == 1:
-            content, step = content[0], "[0]"
-        elif isinstance(content, Mapping) and (key := _wrapper_key(content)) is not None:
-            beside += [str(other) for other in content if other != key]
-            content, step = content[key], f"[{key!r}]"
-        else:
-            break
-        opened.append(step)
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            path, f"holds a {type(content).__name__}, expected a state dict: names to tensors"
-        )
-    if not opened:
-        return content, ()
-    left_out = f", leaving out {', '.join(beside)}" if beside else ""
-    return content, (f"weights found under {''.join(opened)}{left_out}",)
-
-
-def _wrapper_key(content: Mapping[Any, Any]) -> str | None:
-    return next((k for k in WRAPPERS if isinstance(content.get(k), Mapping | list)), None)
-
-
-def _split(content: Mapping[Any, Any]) -> tuple[dict[str, torch.Tensor], list[str]]:
-    tensors: dict[str, torch.Tensor] = {}
-    left_out: list[str] = []
-    for key, value in content.items():
-        name = key if isinstance(key, str) else repr(key)
-        if isinstance(value, torch.Tensor):
-            tensors[name] = value
-        else:
-            left_out.append(name)
-    return tensors, left_out
-
-
-def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
+def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:
+    """What a tensor is, and why its numbers cannot be had, where they cannot."""
     encoding = _ENCODINGS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))
     reason: str | None = None
     if encoding not in BY_NAME:
@@ -189,3 +155,38 @@ def _spec(name: str, tensor: torch.Tensor) -> TensorSpec:
         reason = "claims more elements than it stores (an expanded tensor)"
     nbytes = 0 if reason else tensor.numel() * tensor.element_size()
     return TensorSpec(name, tuple(tensor.shape), encoding, nbytes, reason)
+
+
+def tensor_blocks(
+    spec: TensorSpec,
+    tensors: Mapping[str, torch.Tensor],
+    path: Path,
+    start: int,
+    stop: int | None,
+    size: int,
+) -> Iterator[NDArray[Any]]:
+    """The elements start:stop of a tensor in row-major order, from any device."""
+    if spec.unreadable is not None or spec.dtype.decode is None:
+        raise CheckpointError(path, str(spec.unreadable), tensor=spec.name)
+    flat = tensors[spec.name].detach().resolve_conj().resolve_neg().reshape(-1)
+    stop = spec.elements if stop is None else min(stop, spec.elements)
+    for begin in range(start, stop, size):
+        raw = flat[begin : min(begin + size, stop)].view(torch.uint8).cpu().numpy()
+        # a legacy file's storage may start at any byte, and decoding views wider words
+        yield spec.dtype.decode(np.require(raw, requirements=["C", "A"]))
+
+
+def ties_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Names that share storage, offset, shape and strides with an earlier one, and that one."""
+    first: dict[object, str] = {}
+    ties: dict[str, str] = {}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.numel() == 0:
+            continue
+        place = (
+            *(tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.device),
+            *(tensor.shape, tensor.stride(), tensor.dtype, tensor.is_conj(), tensor.is_neg()),
+        )
+        if first.setdefault(place, name) != name:
+            ties[name] = first[place]
+    return ties

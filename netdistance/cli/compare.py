@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -15,6 +17,17 @@ from netdistance.cli.terminal import terminal_progress
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @running_options
+@click.option(
+    "--strip-prefix", default="", metavar="PREFIX", help="Strip this from names, such as module."
+)
+@click.option(
+    "--rename",
+    multiple=True,
+    metavar="REGEX=NEW",
+    help="Rewrite B's names so that they match A's; repeatable, in order.",
+)
+@click.option("--only", multiple=True, metavar="GLOB", help="Compare these names only; repeatable.")
+@click.option("--skip", multiple=True, metavar="GLOB", help="Leave these names out; repeatable.")
 @click.option(
     "--fail-if",
     multiple=True,
@@ -40,12 +53,14 @@ def command(
     batch_size: int,
     device: str,
     seed: int,
+    strip_prefix: str,
+    rename: tuple[str, ...],
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
     fail_if: tuple[str, ...],
     require_all: bool,
     threads: int | None,
-    json_: str | None,
-    plot: str | None,
-    everything: bool,
+    outputs: Outputs,
     quiet: bool,
 ) -> int:
     """How far checkpoint B is from checkpoint A, the reference.
@@ -62,7 +77,6 @@ def command(
     # imported here: --help of this or another command does not pay for numpy
     from netdistance.studies.compare import CompareOptions, compare
 
-    outputs = Outputs(json_, plot, everything)
     outputs.check([a, b, inputs, targets])
     options = CompareOptions(
         model=model,
@@ -73,8 +87,14 @@ def command(
         device=device,
         seed=seed,
         threads=threads,
+        strip_prefix=strip_prefix,
+        rename=rename,
+        only=only,
+        skip=skip,
         fail_if=fail_if,
         require_all=require_all,
     )
-    report = compare(a, b, options, progress=terminal_progress(quiet=quiet))
+    # a model may print, and stdout is the report's alone
+    with contextlib.redirect_stdout(sys.stderr):
+        report = compare(a, b, options, progress=terminal_progress(quiet=quiet))
     return emit(report, outputs, quiet=quiet)

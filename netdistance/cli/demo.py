@@ -23,7 +23,7 @@ and then on yours: netdistance compare A B (netdistance compare --help)
 
 @click.command("demo")
 @output_options
-def command(json_: str | None, plot: str | None, everything: bool, quiet: bool) -> int:
+def command(outputs: Outputs, quiet: bool) -> int:
     """Compare a small trained network with its 4-bit copy; both come with the package.
 
     Needs no files of yours and no torch. Prints the table, how to read it, and what to run next.
@@ -34,11 +34,10 @@ def command(json_: str | None, plot: str | None, everything: bool, quiet: bool) 
     from netdistance.report.reading import read_comparison
     from netdistance.studies.compare import compare
 
-    outputs = Outputs(json_, plot, everything)
     outputs.check([demo.TRAINED, demo.ROUNDED])
     report = compare(demo.TRAINED, demo.ROUNDED, progress=terminal_progress(quiet=quiet))
     code = emit(report, outputs, quiet=quiet)
-    if json_ != "-" and not quiet:
+    if outputs.text and not quiet:
         reading = "\n".join(paragraph(read_comparison(report)))
         print_text(f"\n{reading}\n\n{_next(demo.FOLDER)}")
     return code

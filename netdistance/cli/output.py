@@ -1,34 +1,47 @@
-"""Where a report goes: text on stdout, JSON and figures into files, each whole or not at all."""
+"""Where a report goes: text on stdout, documents and figures into files, whole or not at all."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 from netdistance.errors import EXIT_COMPARED, EXIT_THRESHOLD, OutputError, UsageError
+from netdistance.report.renderers import RENDERERS, Renderer
 
 if TYPE_CHECKING:
     from netdistance.report.document import Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+_STDOUT = "-"
+_HELP = {
+    "json": "Write the report as JSON; - for stdout.",
+    "csv": "Write every number as a row of a table; - for stdout.",
+    "markdown": "Write a pull-request comment; - for stdout.",
+    "html": "Write one self-contained page; - for stdout.",
+    "plot": "Write the figure: .png, .svg or .pdf.",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What was asked for besides the text; `-` is stdout, which then holds nothing else."""
+    """What was asked for besides the text: the file, or `-` for stdout, of each option by name."""
 
-    json: str | None
-    plot: str | None
+    targets: Mapping[str, str]
     everything: bool
+
+    @property
+    def text(self) -> bool:
+        """Whether stdout is free for text: it holds a document and nothing else where one is."""
+        return _STDOUT not in self.targets.values()
 
     def check(self, inputs: Sequence[str | os.PathLike[str] | None]) -> None:
         """Refuse an output that cannot be written, before anything is computed.
@@ -37,19 +50,33 @@ class Outputs:
             UsageError: a directory, a missing folder, an input file, one file for two outputs, or
                 an unknown figure format.
         """
-        for target in (self.json, self.plot):
-            if target is None or target == "-":
-                continue
-            try:
-                _check_target(Path(target), inputs)
-            except OSError as error:  # such as a name that is too long
-                raise UsageError(f"{target}: {error.strerror}") from error
-        if self.json is not None and self.json == self.plot:
-            raise UsageError(f"{self.json}: is named for two outputs; name two files")
-        if self.plot == "-" or (self.plot and Path(self.plot).suffix not in _FIGURE_SUFFIXES):
-            raise UsageError(
-                f"--plot {self.plot}: expected a name in {', '.join(_FIGURE_SUFFIXES)}"
-            )
+        taken: set[str] = set()
+        for option, target in self.targets.items():
+            place = target
+            if target != _STDOUT:
+                try:
+                    _check_target(Path(target), inputs)
+                    place = os.path.realpath(target)
+                except OSError as error:  # such as a name that is too long
+                    raise UsageError(f"{target}: {error.strerror}") from error
+            if place in taken:
+                raise UsageError(f"{target}: is named for two outputs; name two files")
+            taken.add(place)
+            _renderer(option, target)
+
+
+def _renderer(option: str, target: str) -> Renderer:
+    """What writes that option's document; a figure's suffix says which.
+
+    Raises:
+        UsageError: a figure of unknown format.
+    """
+    found = [renderer for renderer in RENDERERS if renderer.option == option]
+    fitting = [renderer for renderer in found if renderer.suffix == Path(target).suffix]
+    if len(found) > 1 and not fitting:
+        known = ", ".join(renderer.suffix for renderer in found)
+        raise UsageError(f"--{option} {target}: expected a name in {known}")
+    return (fitting or found)[0]
 
 
 def _check_target(path: Path, inputs: Sequence[str | os.PathLike[str] | None]) -> None:
@@ -64,17 +91,21 @@ def _check_target(path: Path, inputs: Sequence[str | os.PathLike[str] | None]) -
 
 def output_options(command: Command) -> Command:
     """The options that every study shares; the command receives them as `outputs` and `quiet`."""
+
+    @functools.wraps(command)
+    def gathered(*arguments: Any, everything: bool, **others: Any) -> Any:
+        given = {option: others.pop(f"{option}_") for option in _HELP}
+        targets = {option: target for option, target in given.items() if target is not None}
+        return command(*arguments, outputs=Outputs(targets, everything), **others)
+
     options = (
-        click.option(
-            "--json", "json_", metavar="FILE", help="Write the report as JSON; - for stdout."
-        ),
-        click.option("--plot", metavar="FILE", help="Write the figure: .png, .svg or .pdf."),
+        *(click.option(f"--{o}", f"{o}_", metavar="FILE", help=text) for o, text in _HELP.items()),
         click.option("--all", "everything", is_flag=True, help="Show every row of a table."),
         click.option("--quiet", "-q", is_flag=True, help="No progress bar and no text."),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
+        gathered = option(gathered)
+    return cast(Command, gathered)
 
 
 def emit(report: Report, outputs: Outputs, *, quiet: bool) -> int:
@@ -83,21 +114,22 @@ def emit(report: Report, outputs: Outputs, *, quiet: bool) -> int:
     Raises:
         OutputError: a file could not be written; what stood there before is intact.
     """
-    # imported here, and so below: --help does not pay for what it does not use
-    if outputs.json is not None:
-        from netdistance.report.json import render_json
-
-        _write(outputs.json, render_json(report))
-    if outputs.plot is not None:
-        from netdistance.report.figures import render_figure
-
-        _write(outputs.plot, render_figure(report, Path(outputs.plot).suffix.lstrip(".")))
-    if outputs.json != "-" and not quiet:
+    # all of them first: where one cannot be made, none is written
+    contents = {
+        target: _renderer(option, target).render(report)
+        for option, target in outputs.targets.items()
+    }
+    text = ""
+    if outputs.text and not quiet:
+        # imported here: --help does not pay for what it does not use
         from netdistance.report.text import render_text
 
         text = render_text(report, everything=outputs.everything)
-        if outputs.plot is not None:
-            text += f"figure: {outputs.plot}\n"
+        if "plot" in outputs.targets:
+            text += f"figure: {outputs.targets['plot']}\n"
+    for target, content in contents.items():
+        _write(target, content)
+    if text:
         print_text(text)
     passed = all(threshold.passed for threshold in report.verdict.thresholds)
     return EXIT_COMPARED if passed else EXIT_THRESHOLD
@@ -130,7 +162,7 @@ def _standard_output() -> Iterator[TextIO]:
 
 
 def _write(target: str, content: bytes) -> None:
-    if target == "-":
+    if target == _STDOUT:
         with _standard_output() as out:
             out.buffer.write(content)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +27,7 @@ from netdistance.errors import UsageError
 )
 @click.option(
     "--draws",
-    type=click.IntRange(1),
+    type=click.IntRange(2),
     default=16,
     show_default=True,
     metavar="N",
@@ -51,9 +53,7 @@ def command(
     noise: str,
     draws: int,
     scope: Literal["weights", "all", "both"],
-    json_: str | None,
-    plot: str | None,
-    everything: bool,
+    outputs: Outputs,
     quiet: bool,
 ) -> int:
     """How far the outputs of CHECKPOINT move under layerwise relative noise.
@@ -68,7 +68,6 @@ def command(
     """
     if model is None or inputs is None:
         raise UsageError("perturb runs the network: give --model FILE.py:FACTORY and --inputs FILE")
-    outputs = Outputs(json_, plot, everything)
     outputs.check([checkpoint, inputs, targets])
     from netdistance.studies.perturb import PerturbOptions, perturb
 
@@ -84,5 +83,7 @@ def command(
         device=device,
         seed=seed,
     )
-    report = perturb(checkpoint, options, progress=terminal_progress(quiet=quiet))
+    # a model may print, and stdout is the report's alone
+    with contextlib.redirect_stdout(sys.stderr):
+        report = perturb(checkpoint, options, progress=terminal_progress(quiet=quiet))
     return emit(report, outputs, quiet=quiet)

@@ -11,43 +11,51 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+_PATH = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option(
+        "--model",
+        metavar="FILE.py:FACTORY",
+        help="What builds the network: file.py:factory or package.module:factory, a callable "
+        "that returns a torch.nn.Module. This RUNS that file's code.",
+    ),
+    click.option("--inputs", type=_PATH, help="Inputs: .npy, or IDX images (gzipped or not)."),
+    click.option("--targets", type=_PATH, help="Class labels: .npy, or IDX (gzipped or not)."),
+    click.option(
+        "--certify",
+        type=click.IntRange(0),
+        default=16,
+        show_default=True,
+        metavar="N",
+        help="Certificates and attack cover the first N inputs.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=1024,
+        show_default=True,
+        metavar="N",
+        help="Inputs that run at once; less needs less memory.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the network runs; auto is CUDA where there is one.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**62),
+        default=0,
+        show_default=True,
+        help="Seed of every draw.",
+    ),
+)
+
+
 def running_options(command: Command) -> Command:
     """Add --model, --inputs, --targets, --certify, --batch-size, --device and --seed."""
-    path = click.Path(path_type=Path)
-    options = (
-        click.option(
-            "--model",
-            metavar="FILE.py:FACTORY",
-            help="What builds the network: file.py:factory or package.module:factory, a callable "
-            "that returns a torch.nn.Module. This RUNS that file's code.",
-        ),
-        click.option("--inputs", type=path, help="Inputs: .npy, or IDX images (gzipped or not)."),
-        click.option("--targets", type=path, help="Class labels: .npy, or IDX (gzipped or not)."),
-        click.option(
-            "--certify",
-            type=click.IntRange(0),
-            default=16,
-            show_default=True,
-            metavar="N",
-            help="Certificates and attack cover the first N inputs.",
-        ),
-        click.option(
-            "--batch-size",
-            type=click.IntRange(1),
-            default=1024,
-            show_default=True,
-            metavar="N",
-            help="Inputs that run at once; less needs less memory.",
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
-            default="auto",
-            show_default=True,
-            help="Where the network runs; auto is CUDA where there is one.",
-        ),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw."),
-    )
-    for option in reversed(options):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -100,9 +100,7 @@ def command(
     seeds: int,
     steps: int,
     out: Path,
-    json_: str | None,
-    plot: str | None,
-    everything: bool,
+    outputs: Outputs,
     quiet: bool,
 ) -> int:
     """Train the same network by several optimisers and compare where they end.
@@ -121,7 +119,6 @@ def command(
     netdistance train --optimizer fromage,adamw --lr 0.001,0.01,0.1 --seeds 3 \\
         --depth 1,5,20 --out runs --plot sensitivity.png
     """
-    outputs = Outputs(json_, plot, everything)
     outputs.check([])
     # imported here: --help does not pay for torch
     from netdistance.report.json import render_json
@@ -140,6 +137,6 @@ def command(
     report = train(options, progress=terminal_progress(quiet=quiet))
     write_atomically(out / "report.json", render_json(report))
     code = emit(report, outputs, quiet=quiet)
-    if not quiet and outputs.json != "-":
+    if outputs.text and not quiet:
         print_text(f"evaluations, checkpoints and report.json: {out}\n")
     return code

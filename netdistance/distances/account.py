@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netdistance.distances.measure import is_identical, metrics_of, why_without_distance
+from netdistance.linalg.rounding_sums import RoundingSums
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import Pairing
@@ -17,7 +18,9 @@ from netdistance.report.document import (
 )
 
 
-def tensor_rows(pairing: Pairing, sums: Mapping[str, PairSums]) -> tuple[TensorRow, ...]:
+def tensor_rows(
+    pairing: Pairing, sums: Mapping[str, PairSums], rounding: Mapping[str, RoundingSums]
+) -> tuple[TensorRow, ...]:
     """A row for every pair of one shape, in name order, with every default metric."""
     return tuple(
         TensorRow(
@@ -26,7 +29,7 @@ def tensor_rows(pairing: Pairing, sums: Mapping[str, PairSums]) -> tuple[TensorR
             encoding_a=pair.a.encoding,
             encoding_b=pair.b.encoding,
             layer=layer_of(pair.name),
-            metrics=metrics_of(pair, sums.get(pair.name)),
+            metrics=metrics_of(pair, sums.get(pair.name), rounding.get(pair.name)),
         )
         for pair in pairing.pairs
     )

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from netdistance.distances.noise_floor import ROUNDING_METRICS, rounding_multiples
 from netdistance.distances.relative import SUM_METRICS, changed_fraction
+from netdistance.linalg.rounding_sums import RoundingSums
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
 from netdistance.quantities import Quantity, Skipped
 
 
-def metrics_of(pair: TensorPair, sums: PairSums | None) -> dict[str, Quantity]:
+def metrics_of(
+    pair: TensorPair, sums: PairSums | None, rounding: RoundingSums | None = None
+) -> dict[str, Quantity]:
     """Every default metric by name: a number, or skipped with the reason.
 
-    `sums` is None where the pair could not be read. Integers and booleans compare by equality:
-    they have distance 0 where they are identical, and none where they differ.
+    `sums` is None where the pair could not be read, `rounding` where rounding a was not measured.
+    Integers and booleans compare by equality: they have distance 0 where they are identical, and
+    none where they differ.
     """
     reason = why_without_distance(pair, sums)
     if sums is not None and reason is None:
-        return {metric.name: metric.of(sums) for metric in SUM_METRICS}
-    metrics: dict[str, Quantity] = {metric.name: Skipped(str(reason)) for metric in SUM_METRICS}
+        exact = {metric.name: metric.of(sums) for metric in SUM_METRICS}
+        return {**exact, **rounding_multiples(pair, sums, rounding)}
+    names = [m.name for m in SUM_METRICS] + [m.name for m in ROUNDING_METRICS]
+    metrics: dict[str, Quantity] = dict.fromkeys(names, Skipped(str(reason)))
     if sums is not None:
         metrics["changed_fraction"] = changed_fraction(sums)
     return metrics

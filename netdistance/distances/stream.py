@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from threading import local
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from netdistance.checkpoints.base import Checkpoint
+from netdistance.distances.noise_floor import LEAST_SCALE, has_rows
 from netdistance.execution.local import default_threads, map_ordered
-from netdistance.linalg.sums import LEAF_ELEMENTS, PairSums, Workspace
+from netdistance.linalg.leaves import LEAF_ELEMENTS
+from netdistance.linalg.rounding_sums import RoundingSums
+from netdistance.linalg.sums import PairSums, Workspace
 from netdistance.pairing.match import TensorPair
-from netdistance.progress import SILENT, Progress
+from netdistance.progress import SILENT, Advance, Progress
 
 # one piece of work: 16 MiB of float32 a side, so that threads share a large tensor
 _PIECE_ELEMENTS = 64 * LEAF_ELEMENTS
@@ -44,24 +48,92 @@ def stream_sums(
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
-    pieces = list(_pieces(pairs))
-    total = sum(pair.a.elements for pair in pairs)
-    threads = default_threads() if threads is None else threads
     work = local()
 
-    def sums_of(piece: list[_Span]) -> list[tuple[str, PairSums]]:
+    def sums_of(span: _Span) -> PairSums:
         if not hasattr(work, "space"):
             work.space = Workspace()
-        return [(span.pair.name, _span_sums(a, b, span, work.space)) for span in piece]
+        return _span_sums(a, b, span, work.space)
 
-    result: dict[str, PairSums] = {}
-    with progress.task("comparing weights", len(pieces)) as advance:
-        for part in map_ordered(
-            sums_of, pieces, threads=threads if total > _SERIAL_ELEMENTS else 1, advance=advance
-        ):
-            for name, sums in part:
-                result[name] = result[name] + sums if name in result else sums
+    with progress.task("comparing weights", _piece_count(pairs)) as advance:
+        return _streamed(pairs, sums_of, threads, advance)
+
+
+def stream_rounding(
+    a: Checkpoint,
+    pairs: tuple[TensorPair, ...],
+    sums: Mapping[str, PairSums],
+    *,
+    threads: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, RoundingSums]:
+    """What rounding a would cost, for each weight that moved and has a scale, by name.
+
+    A second pass over a alone: fp8 scales a tensor by its largest element, which the first found.
+
+    Raises:
+        CheckpointError: the file ended early or cannot be read.
+    """
+    moved = tuple(pair for pair in pairs if has_rows(pair) and _has_moved(sums.get(pair.name)))
+
+    def sums_of(span: _Span) -> RoundingSums:
+        pair = span.pair
+        row, largest = pair.a.elements // pair.a.shape[0], sums[pair.name].max_abs_a
+        offset, total = span.start, None
+        for block in a.blocks(pair.name, start=span.start, stop=span.stop):
+            part = RoundingSums.of(block, offset, row, largest)
+            total = part if total is None else total + part
+            offset += block.size
+        assert total is not None
+        return total
+
+    with progress.task("rounding for comparison", _piece_count(moved)) as advance:
+        return _streamed(moved, sums_of, threads, advance)
+
+
+def _has_moved(sums: PairSums | None) -> bool:
+    return (
+        sums is not None
+        and sums.finite
+        and sums.changed > 0
+        and LEAST_SCALE < sums.max_abs_a < 1.0 / LEAST_SCALE
+    )
+
+
+class _Mergeable(Protocol):
+    def __add__(self, other: Any) -> Any: ...
+
+
+_Sums = TypeVar("_Sums", bound=_Mergeable)
+
+
+def _streamed(
+    pairs: tuple[TensorPair, ...],
+    sums_of: Callable[[_Span], _Sums],
+    threads: int | None,
+    advance: Advance,
+) -> dict[str, _Sums]:
+    """The sums of every pair, made span by span and added in order."""
+    total = sum(pair.a.elements for pair in pairs)
+    threads = default_threads() if threads is None else threads
+
+    def of_piece(piece: list[_Span]) -> list[tuple[str, _Sums]]:
+        return [(span.pair.name, sums_of(span)) for span in piece]
+
+    result: dict[str, _Sums] = {}
+    for part in map_ordered(
+        of_piece,
+        list(_pieces(pairs)),
+        threads=threads if total > _SERIAL_ELEMENTS else 1,
+        advance=advance,
+    ):
+        for name, sums in part:
+            result[name] = result[name] + sums if name in result else sums
     return result
+
+
+def _piece_count(pairs: tuple[TensorPair, ...]) -> int:
+    return sum(1 for _ in _pieces(pairs))
 
 
 def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:

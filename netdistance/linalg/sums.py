@@ -13,9 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-LEAF_ELEMENTS = 1 << 16
-# below OpenBLAS's threading threshold of 10,000: the thread count cannot change a bit
-_DOT_ELEMENTS = 1 << 12
+from netdistance.linalg.leaves import DOT_ELEMENTS, LEAF_ELEMENTS
+
 # squares below this may have lost bits to underflow, and above its inverse many sums may overflow:
 # they are taken again after scaling
 _SAFE_SQUARES = 1e-200
@@ -98,6 +97,7 @@ class PairSums:
     changed: int = 0
     non_finite_a: int = 0
     non_finite_b: int = 0
+    max_abs_a: float = 0.0
     max_abs_difference: float = 0.0
     a: SumOfSquares = SumOfSquares()
     b: SumOfSquares = SumOfSquares()
@@ -116,9 +116,16 @@ class PairSums:
             return cls(a.size, changed, _non_finite(a), _non_finite(b))
         with np.errstate(over="ignore"):
             np.subtract(y, x, out=y)
-        largest = _largest(y, np.iscomplexobj(a) or np.iscomplexobj(b))
-        difference = SumOfSquares.of(y) or _halved_difference(x, b)
-        return cls(a.size, changed, 0, 0, largest, squares_a, squares_b, difference)
+        is_complex = np.iscomplexobj(a) or np.iscomplexobj(b)
+        return cls(
+            elements=a.size,
+            changed=changed,
+            max_abs_a=_largest(x, is_complex),
+            max_abs_difference=_largest(y, is_complex),
+            a=squares_a,
+            b=squares_b,
+            difference=SumOfSquares.of(y) or _halved_difference(x, b),
+        )
 
     def __add__(self, other: PairSums) -> PairSums:
         """The sums of both parts, self before other."""
@@ -127,6 +134,7 @@ class PairSums:
             changed=self.changed + other.changed,
             non_finite_a=self.non_finite_a + other.non_finite_a,
             non_finite_b=self.non_finite_b + other.non_finite_b,
+            max_abs_a=max(self.max_abs_a, other.max_abs_a),
             max_abs_difference=max(self.max_abs_difference, other.max_abs_difference),
             a=self.a + other.a,
             b=self.b + other.b,
@@ -187,7 +195,7 @@ def _ldexp(x: float, exponent: int) -> float:
 
 def _padded(x: Floats) -> Floats:
     """The array with zeros up to a whole number of dot products; a copy only where ragged."""
-    ragged = -x.size % _DOT_ELEMENTS
+    ragged = -x.size % DOT_ELEMENTS
     if not ragged:
         return x
     padded = np.zeros(x.size + ragged)  # np.pad takes half of a small tensor's time
@@ -197,11 +205,11 @@ def _padded(x: Floats) -> Floats:
 
 def _leaf_squares(x: Floats) -> Floats:
     """The sum of squares of each leaf, by dot products of 2^12 elements."""
-    rows = x.reshape(-1, _DOT_ELEMENTS)
+    rows = x.reshape(-1, DOT_ELEMENTS)
     dots: Floats = np.vecdot(rows, rows)
     if not dots.size:
         return dots
-    return np.add.reduceat(dots, np.arange(0, dots.size, LEAF_ELEMENTS // _DOT_ELEMENTS))
+    return np.add.reduceat(dots, np.arange(0, dots.size, LEAF_ELEMENTS // DOT_ELEMENTS))
 
 
 def _non_finite(x: NDArray[Any]) -> int:

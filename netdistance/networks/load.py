@@ -37,15 +37,15 @@ class Network:
         # a module with several names is given its tensors once: torch would not put its own back
         once = {name for name, _ in self.module.named_modules()}
         own = {name: t for name, t in state.items() if name.rpartition(".")[0] in once}
-        # a forward may work in place on its input
-        arguments = (inputs.clone(),)
+        # a forward may work in place on its input; half-precision weights take half inputs
+        arguments = (_as_weights(inputs, state).clone(),)
         try:
             output = torch.func.functional_call(self.module, own, arguments, tie_weights=False)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            shape = tuple(inputs.shape)
-            what = first_line(error)
+        except Exception as error:  # the user's own code may raise anything
+            what = f"{type(error).__name__}: {first_line(error)}"
+            given = f"{str(inputs.dtype).removeprefix('torch.')} inputs of shape"
             raise InputError(
-                f"{self.name}: cannot run on inputs of shape {shape}: {what}"
+                f"{self.name}: cannot run on {given} {tuple(inputs.shape)}: {what}"
             ) from error
         if not isinstance(output, Tensor):
             kind = type(output).__name__
@@ -55,7 +55,7 @@ class Network:
                 f"{self.name}: returns shape {tuple(output.shape)} for {inputs.shape[0]} inputs, "
                 "expected the batch as first axis"
             )
-        return output
+        return output if output.ndim > 1 else output.unsqueeze(1)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -86,7 +86,9 @@ class Network:
         stored: dict[str, str] = {}
         for name in (name for name in own if name in checkpoint.specs):
             stored.setdefault(ties.get(name, name), name)
-        missing = {name for name in own if ties.get(name, name) not in stored}
+        # files from before torch 0.4.1 do not have this counter, which no eval forward reads
+        absent = {name for name in own if name.endswith("num_batches_tracked")} - set(stored)
+        missing = {name for name in own if ties.get(name, name) not in stored} - absent
         extra = checkpoint.specs.keys() - own.keys()
         if missing or extra:
             raise CheckpointError(
@@ -101,7 +103,10 @@ class Network:
                 what = f"differs from {first!r}, but in {self.name} they are one tensor"
                 raise CheckpointError(checkpoint.path, what, tensor=name)
             state.setdefault(first, tensor)
-        return {name: state[stored[ties.get(name, name)]] for name in own}
+        return {
+            name: own[name] if name in absent else state[stored[ties.get(name, name)]]
+            for name in own
+        }
 
     def _read(self, checkpoint: Checkpoint, name: str, target: Tensor) -> Tensor:
         if (found := checkpoint.specs[name].shape) != tuple(target.shape):
@@ -168,6 +173,13 @@ def _import(source: str) -> ModuleType:
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
         what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"{source}: importing it failed: {what}") from error
+
+
+def _as_weights(inputs: Tensor, state: State) -> Tensor:
+    """Floating inputs in the dtype of the first floating weight; others as they are."""
+    weights = (tensor.dtype for tensor in state.values() if tensor.is_floating_point())
+    dtype = next(weights, inputs.dtype)
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 def first_line(error: BaseException) -> str:

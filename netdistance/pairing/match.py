@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdistance.checkpoints.base import TensorSpec
+from netdistance.checkpoints.base import Checkpoint, TensorSpec
+from netdistance.errors import NothingComparableError
+from netdistance.pairing.suggest import suggest_rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,34 @@ def _unreadable(a: TensorSpec, b: TensorSpec) -> str | None:
     if integral[0] != integral[1]:
         return f"stored as {a.encoding} in a and {b.encoding} in b: codes are not values"
     return None
+
+
+def require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
+    """Check that at least one pair can be measured.
+
+    Raises:
+        NothingComparableError: a side holds no tensors, or no pair is readable; it says why.
+    """
+    for side in (a, b):
+        if not side.specs:
+            raise NothingComparableError(f"{side.path}: holds no tensors")
+    if not any(pair.unreadable is None for pair in pairing.pairs):
+        hint = (
+            suggest_rule(pairing.only_a, pairing.only_b) or "Check that they are one architecture"
+        )
+        raise NothingComparableError(
+            f"{b.path}: shares no comparable tensor with {a.path}: "
+            f"{len(pairing.only_a)} names only in a{_such_as(pairing.only_a)}, "
+            f"{len(pairing.only_b)} only in b{_such_as(pairing.only_b)}, "
+            f"{len(pairing.reshaped)} of other shape, {len(pairing.pairs)} unreadable"
+            f"{_example(pairing)}. "
+            f"{hint}"
+        )
+
+
+def _such_as(names: tuple[str, ...]) -> str:
+    return f" (such as {names[0]!r})" if names else ""
+
+
+def _example(pairing: Pairing) -> str:
+    return next((f" (such as {p.name!r}: {p.unreadable})" for p in pairing.pairs), "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from netdistance.errors import InputError
 from netdistance.networks.load import Network, State
 from netdistance.quantities import Estimate, Exact, Quantity, Skipped
 
@@ -22,6 +23,27 @@ def run(network: Network, state: State, inputs: Tensor, *, batch_size: int) -> T
             for batch in torch.split(inputs, batch_size)
         ]
     return torch.cat(parts)
+
+
+# a forward may differ from itself by this much, relative: other batch sizes round otherwise
+_REPEATABLE = 1e-3
+_REPEATED_INPUTS = 16
+
+
+def require_repeatable(network: Network, state: State, inputs: Tensor, outputs: Tensor) -> None:
+    """Check that the network gives `outputs` again: all that is measured is a difference to them.
+
+    Raises:
+        InputError: its forward is random.
+    """
+    few = inputs[:_REPEATED_INPUTS]
+    again = run(network, state, few, batch_size=_REPEATED_INPUTS).double()
+    first = outputs[: len(few)].double()
+    if bool(((again - first).norm(dim=1) > _REPEATABLE * first.norm(dim=1)).any()):
+        raise InputError(
+            f"{network.name}: gives other outputs for the same inputs, so that a deviation would "
+            "measure its own randomness; make the forward deterministic in eval mode"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +142,21 @@ def agreement(outputs_a: Tensor, outputs_b: Tensor) -> Quantity:
     if outputs_a.shape[1] < 2:
         return Skipped("the network has one output: there is no top-1 class")
     return fraction(outputs_a.argmax(1) == outputs_b.argmax(1))
+
+
+def require_classes(targets: Tensor, outputs: Tensor) -> None:
+    """Check that every label is the number of an output.
+
+    Raises:
+        InputError: a label is out of range, or there is one output only.
+    """
+    classes, low, high = outputs.shape[1], int(targets.min()), int(targets.max())
+    if classes < 2:
+        raise InputError("--targets: the network has one output, and labels need two or more")
+    if low < 0 or high >= classes:
+        raise InputError(
+            f"--targets: labels from {low} to {high}, expected 0 to {classes - 1}, one per output"
+        )
 
 
 def hits(outputs: Tensor, targets: Tensor) -> Tensor:

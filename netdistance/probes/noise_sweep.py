@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from netdistance.networks.load import Network, State
-from netdistance.probes.deviation import Reference, fraction, hits, over_draws, run
+from netdistance.probes.deviation import (
+    Reference,
+    fraction,
+    hits,
+    over_draws,
+    require_classes,
+    require_repeatable,
+    run,
+)
 from netdistance.probes.noise import moved, perturbed_names, unit_noise
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Quantity, Skipped
@@ -56,7 +64,11 @@ class NoiseSweep:
         draws: int,
     ) -> NoiseSweep:
         """The sweep, once the unperturbed network has run."""
-        reference = Reference.of(run(network, state, inputs, batch_size=batch_size))
+        outputs = run(network, state, inputs, batch_size=batch_size)
+        require_repeatable(network, state, inputs, outputs)
+        if targets is not None:
+            require_classes(targets, outputs)
+        reference = Reference.of(outputs)
         return cls(network, state, inputs, targets, reference, batch_size, seed, draws)
 
     @property
@@ -73,9 +85,11 @@ class NoiseSweep:
     def in_float64(self, inputs: int) -> NoiseSweep:
         """The same sweep on the first few inputs, every number in float64."""
         state = {n: v.double() if v.is_floating_point() else v for n, v in self.state.items()}
-        few = self.inputs[:inputs].double()
-        outputs = run(self.network, state, few, batch_size=self.batch_size)
-        return replace(self, state=state, inputs=few, targets=None, reference=Reference.of(outputs))
+        few = self.inputs[:inputs]
+        few = few.double() if few.is_floating_point() else few
+        targets = None if self.targets is None else self.targets[:inputs]
+        reference = Reference.of(run(self.network, state, few, batch_size=self.batch_size))
+        return replace(self, state=state, inputs=few, targets=targets, reference=reference)
 
     def measure(
         self, levels: Mapping[str, float], scopes: tuple[Scope, ...], progress: Progress = SILENT

@@ -9,22 +9,24 @@ from netdistance.report.document import BoundRow
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import percent, quantity
 
+BOUND_HEADER = ("bound", "standing", "over", "inputs", "says", "measured worst")
+
+
+def bound_cells(row: BoundRow) -> tuple[str, ...]:
+    """A bound's row of the table."""
+    return (
+        row.name.replace("_", " "),
+        row.standing,
+        row.over,
+        "all" if row.inputs is None else f"{row.inputs:,}",
+        quantity(row.value),
+        quantity(row.measured),
+    )
+
 
 def bound_lines(bounds: Sequence[BoundRow]) -> Lines:
     """One line for each bound, then each that was skipped, and each model that was exceeded."""
-    rows = [
-        (
-            row.name.replace("_", " "),
-            row.standing,
-            row.over,
-            "all" if row.inputs is None else f"{row.inputs:,}",
-            quantity(row.value),
-            quantity(row.measured),
-        )
-        for row in bounds
-    ]
-    header = ("bound", "standing", "over", "inputs", "says", "measured worst")
-    lines = table(header, rows, left="lll")
+    lines = table(BOUND_HEADER, [bound_cells(row) for row in bounds], left="lll")
     for row in bounds:
         if isinstance(row.value, Skipped):
             lines += paragraph(f"{row.name} skipped: {row.value.reason}", indent="  ")

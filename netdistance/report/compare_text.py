@@ -9,12 +9,13 @@ from netdistance.quantities import Exact, Skipped
 from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import shortened
-from netdistance.report.layers import layers_of
+from netdistance.report.layers import Layer, layers_of
 from netdistance.report.layout import Lines, paragraph, table
+from netdistance.report.noise_floor import NoiseFloor, multiple, noise_floor
 from netdistance.report.wording import count, names, percent, quantity, without_error
 
 _ROWS = 12
-_BAR_COLUMNS = 10
+_BAR_COLUMNS = 8
 _QUANTILES = ("0.5", "0.9", "1.0")
 
 
@@ -24,6 +25,7 @@ def compare_lines(report: Report, everything: bool) -> Lines:
     if report.pairing is not None:
         lines += paragraph(_coverage(report.pairing, report.tensors))
         lines += _unmatched(report.pairing)
+    lines += _notes(report)
     lines += ["", *_layer_table(report.tensors, everything=everything), ""]
     if report.deviation is None:
         trust = next(row for row in report.bounds if row.name == "deep_relative_trust")
@@ -55,6 +57,15 @@ def _magnitude(number: int) -> str:
     return str(number)
 
 
+def _notes(report: Report) -> Lines:
+    """What was remarked while a file was opened, such as entries that were left out."""
+    lines: Lines = []
+    for side, file in zip("ab", report.provenance.get("files", ()), strict=False):
+        for note in file["notes"]:
+            lines += paragraph(f"note on {side}: {note}", indent="  ")
+    return lines
+
+
 def _unmatched(pairing: PairingAccount) -> Lines:
     lines: Lines = []
     for title, items in (
@@ -69,20 +80,30 @@ def _unmatched(pairing: PairingAccount) -> Lines:
     return lines
 
 
+def _cells(layer: Layer, floor: NoiseFloor | None, largest: float) -> tuple[str, ...]:
+    multiples = [multiple(row, floor.format) for row in layer.rows] if floor is not None else []
+    known = [m for m in multiples if m is not None]
+    return (
+        shortened(layer.name, 30),
+        shortened(layer.tensor, 14) if layer.tensor else "",
+        percent(layer.change) if layer.change is not None else "skipped",
+        f"{max(known):.2g}x" if known else "",
+        f"{100.0 * layer.share:.1f}%" if layer.share else "",
+        "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else "",
+    )
+
+
 def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
     layers = sorted(
         layers_of(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
     )
     shown = layers if everything else layers[:_ROWS]
     largest = max((layer.share for layer in layers), default=0.0)
-    cells = []
-    for layer in shown:
-        bar = "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else ""
-        change = percent(layer.change) if layer.change is not None else "skipped"
-        tensor = shortened(layer.tensor, 16) if layer.tensor else ""
-        share = f"{100.0 * layer.share:.1f}%" if layer.share else ""
-        cells.append((shortened(layer.name, 32), tensor, change, share, bar))
-    lines = table(("layer", "moved most", "change", "share of trust", ""), cells, left="llrrl")
+    floor = noise_floor(rows)
+    cells = [_cells(layer, floor, largest) for layer in shown]
+    against = f"x {floor.format} rounding" if floor is not None else ""
+    header = ("layer", "moved most", "change", against, "share of trust", "")
+    lines = table(header, cells, left="llrrrl")
     for layer in shown:
         if layer.reason:
             lines += paragraph(f"skipped {layer.name}: {layer.reason}", indent="  ")

@@ -162,6 +162,23 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """How much one weight can stretch an input, and over how many directions."""
+
+    name: str
+    spectral_norm: Quantity
+    stable_rank: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The norm of every weight, in name order, and the logarithm of their product."""
+
+    log10_product: Quantity
+    layers: tuple[LayerNorm, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of one study.
 
@@ -179,6 +196,7 @@ class Report:
     reference_accuracy: Quantity | None = field(default=None, metadata=_OPTIONAL)
     sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
     runs: tuple[RunRow, ...] | None = field(default=None, metadata=_OPTIONAL)
+    sensitivity: Sensitivity | None = field(default=None, metadata=_OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
 

@@ -28,3 +28,12 @@ def shortened(text: str, width: int) -> str:
         return shown
     tail = (width - 1) // 2
     return f"{shown[: width - 1 - tail]}…{shown[-tail:]}"
+
+
+def drawable(text: str, width: int) -> str:
+    r"""The shortened text for a figure, where dollar signs would begin a formula.
+
+    >>> print(drawable("$x$", 8))
+    \$x\$
+    """
+    return shortened(text, width).replace("$", r"\$")

@@ -7,6 +7,7 @@ bars: the line style carries the standing, so that grey paper and colour-blind r
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,9 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from netdistance.errors import UsageError
 from netdistance.quantities import Estimate, Quantity, point
 from netdistance.report.document import BoundRow, Report, Standing
+from netdistance.report.escape import drawable
 from netdistance.report.layer_figure import layer_figure
+from netdistance.report.sections import sections_of
+from netdistance.report.sensitivity_figure import sensitivity_figure
 from netdistance.report.train_figure import train_figure
 
 # line style and colour of each standing; the colours are Okabe and Ito's, safe for colour blindness
@@ -47,16 +52,38 @@ class _Panel:
     attacks: list[Quantity] = field(default_factory=list)
 
 
+def has_figure(report: Report) -> bool:
+    """Whether there is a figure for the report's study, and something to draw in it."""
+    apart = ("thresholds", "pairing", "bounds")
+    drawn = (s.name for s in sections_of(report) if s.name.split(".")[0] not in apart)
+    return report.study in _FIGURES and any(drawn)
+
+
 def render_figure(report: Report, kind: str) -> bytes:
-    """The report's figure as png, svg or pdf; the same bytes for the same report."""
-    figure = _FIGURES[report.study](report)
+    """The report's figure as png, svg or pdf; the same bytes for the same report.
+
+    Raises:
+        UsageError: the study has none.
+    """
+    if report.study not in _FIGURES:
+        raise UsageError(f"{report.study} has no figure; leave out --plot")
+    figure = _FIGURES[report.study](report) if has_figure(report) else _empty_figure()
     FigureCanvasAgg(figure)
     target = io.BytesIO()
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     # a salt instead of random ids, and text as text: searchable, and the same in every run
-    with rc_context({"svg.hashsalt": "netdistance", "svg.fonttype": "none"}):
+    salted = rc_context({"svg.hashsalt": "netdistance", "svg.fonttype": "none"})
+    with salted, warnings.catch_warnings():
+        # a name may hold any character of any script; what no font has is drawn as a box
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure.savefig(target, format=kind, dpi=160, metadata=metadata[kind])
     return target.getvalue()
+
+
+def _empty_figure() -> Figure:
+    figure = Figure(figsize=(5.0, 1.2))
+    figure.text(0.5, 0.5, "This report has nothing to draw.", ha="center", va="center")
+    return figure
 
 
 def bound_versus_actual(panels: Sequence[_Panel]) -> Figure:
@@ -79,11 +106,11 @@ def _draw(axes: Axes, panel: _Panel) -> None:
     if panel.attacks:
         _draw_line(
             axes, panel.levels, [point(a) for a in panel.attacks],
-            marker="v", color="#666666", linewidth=0.8, label="measured: worst found by attack",
+            marker="v", color="#666666", linewidth=0.8, label="measured: worst found, same inputs",
         )  # fmt: skip
     _draw_line(
         axes, panel.levels, panel.largest,
-        marker="x", linestyle="none", color="#009E73", label="measured: largest seen",
+        marker="x", linestyle="none", color="#009E73", label="measured: largest seen, all inputs",
     )  # fmt: skip
     measured = [(x, q) for x, q in zip(panel.levels, panel.means, strict=True) if point(q)]
     axes.errorbar(
@@ -105,8 +132,16 @@ def _draw_bound(axes: Axes, panel: _Panel, name: str) -> None:
     values = [None if row is None else point(row.value) for row in rows]
     _draw_line(
         axes, panel.levels, values,
-        linestyle=linestyle, color=color, linewidth=1.6, label=_LABELS.get(name, name),
+        linestyle=linestyle, color=color, linewidth=1.6,
+        label=_label(rows),
     )  # fmt: skip
+
+
+def _label(rows: Sequence[BoundRow | None]) -> str:
+    """What a bound is called, and how many inputs it speaks of where that is not all of them."""
+    row = next(row for row in rows if row is not None)
+    label = _LABELS.get(row.name) or drawable(row.name, 40)
+    return label if row.standing == "modelled" else f"{label}, {row.inputs} inputs"
 
 
 def _draw_line(
@@ -159,5 +194,6 @@ def _compare_figure(report: Report) -> Figure:
 _FIGURES: dict[str, Callable[[Report], Figure]] = {
     "compare": _compare_figure,
     "perturb": _perturb_figure,
+    "sensitivity": sensitivity_figure,
     "train": train_figure,
 }

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from netdistance.quantities import point
 from netdistance.report.document import Report
-from netdistance.report.escape import shortened
+from netdistance.report.escape import drawable
 from netdistance.report.layers import layers_of
 
 _MOST_LABELS = 40
@@ -34,15 +34,15 @@ def layer_figure(report: Report) -> Figure:
     above.set(ylabel="|b − a| / |a|", ylim=(0.0, 1.08 * top))
     above.set_title("relative change, the most of each layer", fontsize=9, loc="left")
     below.bar(places, shares, color="#D55E00", hatch="..", edgecolor="white")
-    trust = next(row for row in report.bounds if row.name == "deep_relative_trust")
-    amount = point(trust.value)
+    trust = (point(row.value) for row in report.bounds if row.name == "deep_relative_trust")
+    amount = next(trust, None)
     title = "deep relative trust, a model" + ("" if amount is None else f": {amount:.3g} in all")
     below.set(ylabel="share of trust", xlabel="layer")
     below.set_title(title, fontsize=9, loc="left")
     step = max(1, -(-len(layers) // _MOST_LABELS))
     below.set_xticks(
         list(places)[::step],
-        [shortened(layer.name, 28).replace("$", r"\$") for layer in layers[::step]],
+        [drawable(layer.name, 28) for layer in layers[::step]],
         rotation=90,
         fontsize=8,
     )

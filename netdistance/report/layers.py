@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from netdistance.quantities import Skipped, point
 from netdistance.report.document import TensorRow
+from netdistance.report.noise_floor import NoiseFloor, multiple
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Layer:
     change: float | None
     reason: str
     share: float
+    rows: tuple[TensorRow, ...]
 
 
 def layers_of(rows: Sequence[TensorRow]) -> list[Layer]:
@@ -30,6 +32,21 @@ def layers_of(rows: Sequence[TensorRow]) -> list[Layer]:
     for row in rows:
         groups.setdefault(row.layer, []).append(row)
     return [_layer(name, members) for name, members in groups.items()]
+
+
+def worst_first(rows: Sequence[TensorRow]) -> list[Layer]:
+    """The layers that moved most, those without a distance before them; none without distances."""
+    if not all("relative_frobenius" in row.metrics for row in rows):
+        return []
+    return sorted(
+        layers_of(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
+    )
+
+
+def against_rounding(layer: Layer, floor: NoiseFloor | None) -> float | None:
+    """The largest multiple of the floor's rounding in the layer, where one is known."""
+    multiples = [multiple(row, floor.format) for row in layer.rows] if floor is not None else []
+    return max((m for m in multiples if m is not None), default=None)
 
 
 def _layer(name: str, members: Sequence[TensorRow]) -> Layer:
@@ -47,4 +64,5 @@ def _layer(name: str, members: Sequence[TensorRow]) -> Layer:
         change=point(moved),
         reason=moved.reason if isinstance(moved, Skipped) else "",
         share=math.fsum(share for share in shares if share is not None),
+        rows=tuple(members),
     )

@@ -8,7 +8,7 @@ from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import count, percent, quantity, without_error
 
-_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
+SWEEP_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
 
 
@@ -16,20 +16,23 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
     """The body of the report, below its verdict."""
     lines: Lines = []
     sweep = report.sweep or ()
+    if not sweep:
+        return [*lines, "", "no noise level was measured."]
     with_accuracy = not all(isinstance(place.accuracy, Skipped) for place in sweep)
     for scope, title in _TITLES.items():
-        rows = [_row(place, with_accuracy) for place in sweep if place.scope == scope]
+        rows = [sweep_cells(place, with_accuracy) for place in sweep if place.scope == scope]
         if rows:
-            header = (*_HEADER, "top-1") if with_accuracy else _HEADER
+            header = (*SWEEP_HEADER, "top-1") if with_accuracy else SWEEP_HEADER
             lines += ["", title, *table(header, rows)]
     lines += ["", *_legend(report, with_accuracy)]
     lines += exceeded_lines([row for place in sweep for row in place.bounds])
-    for reason in sorted(_skipped(sweep)):
-        lines += paragraph(f"certified skipped: {reason}", indent="  ")
+    for column, reason in sorted(_skipped(sweep)):
+        lines += paragraph(f"{column} skipped: {reason}", indent="  ")
     return lines
 
 
-def _row(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
+def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
+    """The row of a noise level, measured beside every bound."""
     bounds = {row.name: row for row in place.bounds}
     cells = (
         percent(float(place.noise)),
@@ -50,13 +53,18 @@ def _legend(report: Report, with_accuracy: bool) -> Lines:
         f"measured: {count(bounds['deep_relative_trust'].inputs or 0, 'input')} x "
         f"{count(settings['draws'], 'draw')}. "
         f"estimated: first order, root mean square, on {bounds['first_order_rms'].inputs} of them. "
-        f"worst found and certified: for perturbations of this size, on "
-        f"{bounds['ball_certificate'].inputs} of them; certified covers every one. "
-        "modelled: deep relative trust, can be violated."
     )
+    if covered := bounds["ball_certificate"].inputs:
+        text += f"worst found: for perturbations of this size, on {covered} of them"
+        certified = not isinstance(bounds["ball_certificate"].value, Skipped)
+        text += "; certified covers every one. " if certified else ". "
+    text += "modelled: deep relative trust, can be violated."
     return paragraph(text + (" top-1: accuracy under noise." if with_accuracy else ""))
 
 
-def _skipped(sweep: tuple[SweepPoint, ...]) -> set[str]:
-    values = (row.value for place in sweep for row in place.bounds if row.standing == "certified")
-    return {value.reason for value in values if isinstance(value, Skipped)}
+def _skipped(sweep: tuple[SweepPoint, ...]) -> set[tuple[str, str]]:
+    """Every column that has a row without a number, with each reason."""
+    columns = [("measured", place.deviation.mean) for place in sweep]
+    columns += [("worst found", place.attack) for place in sweep]
+    columns += [(row.standing, row.value) for place in sweep for row in place.bounds]
+    return {(name, value.reason) for name, value in columns if isinstance(value, Skipped)}

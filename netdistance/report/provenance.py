@@ -34,7 +34,7 @@ def _file(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "path": str(checkpoint.path),
         "format": checkpoint.format,
-        "nbytes": checkpoint.path.stat().st_size,
+        "nbytes": checkpoint.nbytes,
         "notes": list(checkpoint.notes),
     }
 

@@ -8,11 +8,14 @@ from netdistance.report.compare_text import compare_lines
 from netdistance.report.document import Report
 from netdistance.report.layout import Lines, paragraph
 from netdistance.report.perturb_text import perturb_lines
+from netdistance.report.sensitivity_text import sensitivity_lines
 from netdistance.report.train_text import train_lines
+from netdistance.report.wording import names
 
 _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
     "compare": compare_lines,
     "perturb": perturb_lines,
+    "sensitivity": sensitivity_lines,
     "train": train_lines,
 }
 
@@ -28,6 +31,7 @@ def render_text(report: Report, *, everything: bool = False) -> str:
 def _thresholds(report: Report) -> Lines:
     lines: Lines = []
     for threshold in report.verdict.thresholds:
-        outcome = "passed" if threshold.passed else f"failed by {len(threshold.failures):,}"
+        failed = f"failed by {len(threshold.failures):,}: {names(threshold.failures)}"
+        outcome = "passed" if threshold.passed else failed
         lines += paragraph(f"threshold {threshold.expression}: {outcome}", indent="  ")
     return lines

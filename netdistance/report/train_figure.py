@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from netdistance.report.document import Report
+from netdistance.report.escape import drawable
 from netdistance.report.run_groups import RunGroup, group_runs
 
 # Okabe and Ito's colours, told apart by colour-blind readers; marker and dashes tell them apart in
@@ -60,7 +61,8 @@ def _draw_optimizer(
             [mean - min(losses) for mean, (_, losses) in zip(means, drawn, strict=True)],
             [max(losses) - mean for mean, (_, losses) in zip(means, drawn, strict=True)],
         ],
-        label=name,
+        # matplotlib would leave a name with a leading underscore out of the legend
+        label=drawable(name, 28) if not name.startswith("_") else f" {drawable(name, 28)}",
         color=color,
         marker=marker,
         linestyle=dashes,

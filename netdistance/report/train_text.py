@@ -9,13 +9,13 @@ from netdistance.report.document import Report
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.run_groups import RunGroup, group_runs, mean_and_spread
 
-_HEADER = ("optimizer", "lr", "depth", "train loss", "train %", "test %", "trust", "status")
+RUN_HEADER = ("optimizer", "lr", "depth", "train loss", "train %", "test %", "trust", "status")
 
 
 def train_lines(report: Report, everything: bool) -> Lines:
     """The table below the verdict: every optimiser, learning rate and depth, none left out."""
     groups = group_runs(report.runs or (), by_depth=True)
-    lines = ["", *table(_HEADER, (_cells(group) for group in groups)), ""]
+    lines = ["", *table(RUN_HEADER, (run_cells(group) for group in groups)), ""]
     seeds = max((len(group.runs) for group in groups), default=1)
     if seeds > 1:
         lines += paragraph(f"± is the standard deviation over {seeds} seeds.")
@@ -25,7 +25,8 @@ def train_lines(report: Report, everything: bool) -> Lines:
     )
 
 
-def _cells(group: RunGroup) -> tuple[str, ...]:
+def run_cells(group: RunGroup) -> tuple[str, ...]:
+    """The row of an optimiser, learning rate and depth: means over its seeds."""
     return (
         group.optimizer,
         f"{group.lr:g}",

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.document import PairingAccount, Report, SweepPoint, TensorRow
+from netdistance.report.noise_floor import multiple, noise_floor
 from netdistance.report.wording import count, percent
 
 # at half of its own size, what remains of a weight no longer tells the networks' kinship
@@ -20,6 +21,10 @@ def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathL
     """What compare found: the outputs first where they were measured, then the weights."""
     name_a, name_b = _titles(a, b)
     assert report.pairing is not None
+    if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
+        return (
+            f"{name_a} was compared with itself, the same file: every compared tensor is identical."
+        )
     text = _weights(report.tensors, report.pairing, name_a, name_b)
     if report.deviation is not None:
         text = f"{_outputs(report)} {text}"
@@ -65,11 +70,13 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
         for level, value in certificates
         if (upper := point(value)) is not None and upper < _VACUOUS
     ]
+    covered = sweep[0].bounds[0].inputs or 0
+    on = f"on the {count(covered, 'input')} covered"
     if not useful:
         return "no certificate is useful (below 100%) at any of these levels."
     if len(useful) == len(certificates):
-        return "the certificates are useful (below 100%) at every level."
-    return f"no certificate is useful (below 100%) beyond {percent(max(useful))}."
+        return f"the certificates are useful (below 100%) at every level, {on}."
+    return f"no certificate is useful (below 100%) beyond {percent(max(useful))}, {on}."
 
 
 def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
@@ -88,6 +95,15 @@ def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, na
     if not moved:
         return f"{name_b} differs from {name_a} only in tensors without a distance."
     largest, where = max(moved)
+    floor = noise_floor(rows)
+    judged = {row.name for row in rows if multiple(row, "int4") is not None}
+    # a bias is not judged against rounding: where one moved most, that is what has to be said
+    if floor is not None and floor.explains and where in judged:
+        return (
+            f"{name_b} is within {floor.format} rounding of {name_a}: {len(moved):,} of "
+            f"{count(pairing.compared, 'tensor')} moved, no weight more than "
+            f"{floor.largest:.2g} x what rounding it to {floor.format} does."
+        )
     if largest >= _FAR:
         return (
             f"{name_b} is far from {name_a}: {len(moved):,} of "
@@ -95,7 +111,7 @@ def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, na
             "their size."
         )
     return (
-        f"{name_b} is close to {name_a}: {len(moved):,} of {count(pairing.compared, 'tensor')} "
+        f"{name_b} differs from {name_a}: {len(moved):,} of {count(pairing.compared, 'tensor')} "
         f"moved, none by more than {percent(largest)} of its size ({where})."
     )
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from netdistance.bounds.trust import trust_row, with_shares
 from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.distances.account import account, tensor_rows
-from netdistance.distances.stream import stream_sums
-from netdistance.errors import NothingComparableError, UsageError
-from netdistance.pairing.match import Pairing, pair_tensors
+from netdistance.distances.stream import stream_rounding, stream_sums
+from netdistance.errors import UsageError
+from netdistance.pairing.match import pair_tensors, require_comparable
+from netdistance.pairing.rename import renamed, rules_for_pair
+from netdistance.pairing.suggest import suggest_rule
 from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Verdict
 from netdistance.report.provenance import provenance
@@ -24,7 +26,8 @@ PathLike = str | os.PathLike[str]
 class CompareOptions:
     """What compare is asked beyond the two files.
 
-    `model` is `package.module:factory` or `file.py:factory`: naming it runs its code.
+    `model` is `package.module:factory` or `file.py:factory`: naming it runs its code. `rename` is
+    of `REGEX=REPLACEMENT`, for b's names; `strip_prefix`, `only` and `skip` are for both sides'.
     """
 
     model: str | None = None
@@ -35,6 +38,10 @@ class CompareOptions:
     device: str = "auto"
     seed: int = 0
     threads: int | None = None
+    strip_prefix: str = ""
+    rename: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
     fail_if: tuple[str, ...] = ()
     require_all: bool = False
 
@@ -54,47 +61,44 @@ def compare(
         UsageError: `model` without `inputs`, or a threshold that cannot be read.
     """
     options = options or CompareOptions()
+    _require_consistent(options)
     conditions = [Condition.parse(expression) for expression in options.fail_if]
-    if (options.model is None) != (options.inputs is None):
-        raise UsageError("--model and --inputs go together; give both, or neither")
-    with open_checkpoint(a) as left, open_checkpoint(b) as right:
+    rules_a, rules_b = rules_for_pair(
+        options.strip_prefix, options.rename, options.only, options.skip
+    )
+    with open_checkpoint(a) as file_a, open_checkpoint(b) as file_b:
+        left, right = renamed(file_a, rules_a), renamed(file_b, rules_b)
         pairing = pair_tensors(left.specs, right.specs)
-        _require_comparable(left, right, pairing)
+        require_comparable(left, right, pairing)
         sums = stream_sums(left, right, pairing.pairs, threads=options.threads, progress=progress)
-        rows = tensor_rows(pairing, sums)
+        rounding = stream_rounding(
+            left, pairing.pairs, sums, threads=options.threads, progress=progress
+        )
+        rows = tensor_rows(pairing, sums, rounding)
+        trust = trust_row(rows, pairing)
         report = Report(
             study="compare",
             provenance=provenance(options, left, right),
             verdict=Verdict(""),
             pairing=account(pairing, sums),
-            tensors=with_shares(rows),
-            bounds=(trust_row(rows, pairing),),
+            tensors=with_shares(rows, trust),
+            bounds=(trust,),
         )
         if options.model is not None:
             report = _with_outputs(report, left, right, options, progress)
         left.verify_unchanged()
         right.verify_unchanged()
     thresholds = judge(report, conditions, require_all=options.require_all)
-    return replace(report, verdict=Verdict(compare_verdict(report, a, b), thresholds))
+    hint = suggest_rule(pairing.only_a, pairing.only_b)
+    text = compare_verdict(report, left.path, right.path) + (f" {hint}." if hint else "")
+    return replace(report, verdict=Verdict(text, thresholds))
 
 
-def _require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
-    for side in (a, b):
-        if not side.specs:
-            raise NothingComparableError(f"{side.path}: holds no tensors")
-    if not any(pair.unreadable is None for pair in pairing.pairs):
-        only_a, only_b = next(iter(a.specs)), next(iter(b.specs))
-        raise NothingComparableError(
-            f"{b.path}: shares no comparable tensor with {a.path}: "
-            f"{len(pairing.only_a)} names only in a (such as {only_a!r}), "
-            f"{len(pairing.only_b)} only in b (such as {only_b!r}), "
-            f"{len(pairing.reshaped)} of other shape, {len(pairing.pairs)} unreadable"
-            f"{_example(pairing)}; check that they are one architecture"
-        )
-
-
-def _example(pairing: Pairing) -> str:
-    return next((f" (such as {p.name!r}: {p.unreadable})" for p in pairing.pairs), "")
+def _require_consistent(options: CompareOptions) -> None:
+    if (options.model is None) != (options.inputs is None):
+        raise UsageError("--model and --inputs go together; give both, or neither")
+    if options.targets is not None and options.model is None:
+        raise UsageError("--targets says how outputs are judged: give --model and --inputs too")
 
 
 def _with_outputs(

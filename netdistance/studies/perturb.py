@@ -7,8 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from netdistance.bounds.certificates import Certifier
-from netdistance.bounds.ladder import Ladder
+from netdistance.bounds.ladder import sweep_points
 from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.errors import UsageError
 from netdistance.networks.inputs import load_inputs, load_targets
@@ -17,11 +16,13 @@ from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import natural_key
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.progress import SILENT, Progress
-from netdistance.report.document import Report, Scope, SweepPoint, TensorRow, Verdict
+from netdistance.report.document import Report, Scope, TensorRow, Verdict
 from netdistance.report.provenance import provenance
 from netdistance.report.verdicts import perturb_verdict
 
 PathLike = str | os.PathLike[str]
+# the noise that float64 can hold to six digits beside the weights
+LEAST_NOISE = 1e-10
 SCOPES: tuple[Scope, ...] = ("weights", "all")
 
 
@@ -73,7 +74,13 @@ def perturb(path: PathLike, options: PerturbOptions, *, progress: Progress = SIL
         verdict=Verdict(""),
         tensors=rows,
         reference_accuracy=sweep.reference_accuracy,
-        sweep=_points(sweep, levels, options, progress),
+        sweep=sweep_points(
+            sweep,
+            levels,
+            SCOPES if options.scope == "both" else (options.scope,),
+            certify=options.certify,
+            progress=progress,
+        ),
     )
     return replace(report, verdict=Verdict(perturb_verdict(report)))
 
@@ -83,28 +90,13 @@ def _level(text: str) -> float:
         level = float(text)
     except ValueError:
         level = math.nan
-    if not 0.0 < level < math.inf:
-        raise UsageError(f"--noise {text}: expected levels above 0, such as 0.01,0.05,0.2")
+    if not LEAST_NOISE <= level < math.inf:
+        raise UsageError(
+            f"--noise {text}: expected levels from {LEAST_NOISE:g} up, such as 0.01,0.05,0.2"
+        )
     return level
 
 
 def _tensor_rows(checkpoint: Checkpoint) -> tuple[TensorRow, ...]:
     specs = sorted(checkpoint.specs.values(), key=lambda spec: natural_key(spec.name))
     return tuple(TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}) for s in specs)
-
-
-def _points(
-    sweep: NoiseSweep, levels: dict[str, float], options: PerturbOptions, progress: Progress
-) -> tuple[SweepPoint, ...]:
-    """The row of every scope and level: what was measured, and every bound beside it."""
-    scopes = SCOPES if options.scope == "both" else (options.scope,)
-    measured = sweep.measure(levels, scopes, progress)
-    certifier = Certifier.of(sweep.network, sweep.state, sweep.inputs[: options.certify])
-    points = []
-    with progress.task("attacking and certifying", len(measured)) as advance:
-        for scope in scopes:
-            ladder = Ladder.of(sweep, scope, certifier)
-            for text, level in levels.items():
-                points.append(ladder.at(text, level, measured[text, scope]))
-                advance(1)
-    return tuple(points)

@@ -47,7 +47,7 @@ def compared(
 def test_compared_is_0(folder: Path) -> None:
     outcome = compared(folder)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "b is close to a" in outcome.out
+    assert "b differs from a" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_inputs_that_do_not_fit(data: list[str], tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((5, 7), dtype=np.float32))
     np.save(tmp_path / "three.npy", np.array([0, 1, 2]))
     wide = perturbed(["--inputs", f"{tmp_path}/wide.npy"])
-    assert error_problem(wide, 3, "cannot run on inputs of shape (5, 7)") == ""
+    assert error_problem(wide, 3, "cannot run on float32 inputs of shape (5, 7)") == ""
     labels = perturbed([*data[:2], "--targets", f"{tmp_path}/three.npy"])
     assert error_problem(labels, 3, "three.npy", "3 labels, expected 40") == ""
     assert error_problem(perturbed(["--inputs", f"{tmp_path}/no.npy"]), 3, "no such file") == ""

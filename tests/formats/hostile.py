@@ -182,7 +182,12 @@ ODD = (
         "shares no comparable tensor",
     ),
     of_bytes("another shape", safetensors({**GOOD, "w": np.ones(4)}), 0, '"shape_a"'),
-    of_bytes("prefix", safetensors({f"module.{n}": x for n, x in GOOD.items()}), 4, "'module.w'"),
+    of_bytes(
+        "prefix",
+        safetensors({f"module.{n}": x for n, x in GOOD.items()}),
+        4,
+        "Try --strip-prefix 'module.'",
+    ),
     of_bytes("codes beside values", safetensors({**GOOD, "v": np.array([1, 2])}), 0, "not values"),
 )
 

@@ -158,7 +158,12 @@ TORCH_CASES = (
     saved("optimizer beside weights", {"model": STATE, "optimizer": {"m": STATE}}, 0, "['model']"),
     saved("numbers as keys", {**STATE, 7: torch.ones(1)}, 0, '"7"'),
     saved("not a tensor", {**STATE, "epoch": 3}, 0, "left out: epoch"),
-    saved("prefix on one side", {f"module.{n}": x for n, x in STATE.items()}, 4, "'module.w'"),
+    saved(
+        "prefix on one side",
+        {f"module.{n}": x for n, x in STATE.items()},
+        4,
+        "Try --strip-prefix 'module.'",
+    ),
 )
 
 

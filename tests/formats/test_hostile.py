@@ -15,9 +15,12 @@ import pytest
 from netdistance.studies import compare as study
 from tests.cli.invoke import Outcome, environment, error_problem, invoke, run_process
 from tests.formats.hostile import CASES, GOOD, GOOD_BYTES, Case
+from tests.formats.hostile_npz import NPZ_CASES
+from tests.formats.hostile_shards import SHARD_CASES
 from tests.formats.hostile_torch import MARKER, TORCH_CASES, Malicious
 from tests.formats.written import safetensors
 
+ALL_CASES = (*CASES, *TORCH_CASES, *NPZ_CASES, *SHARD_CASES)
 Arrays = dict[str, np.ndarray]
 
 
@@ -45,7 +48,7 @@ def strict_json(text: str) -> dict[str, object]:
     return document
 
 
-@pytest.mark.parametrize("case", (*CASES, *TORCH_CASES), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ALL_CASES, ids=lambda case: case.name)
 def test_hostile(tmp_path: Path, case: Case) -> None:
     odd, good = tmp_path / "odd", tmp_path / "good.safetensors"
     good.write_bytes(GOOD_BYTES)
@@ -70,7 +73,7 @@ def test_torch_never_warns_on_the_terminal(tmp_path: Path) -> None:
 
 
 def test_no_two_cases_have_one_name() -> None:
-    names = [case.name for case in (*CASES, *TORCH_CASES)]
+    names = [case.name for case in ALL_CASES]
     assert len(names) == len(set(names))
 
 

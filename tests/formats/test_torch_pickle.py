@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from netdistance.checkpoints import open_checkpoint
-from netdistance.checkpoints.torch_pickle import _ENCODINGS, WRAPPERS
+from netdistance.checkpoints.torch_pickle import _ENCODINGS
+from netdistance.checkpoints.wrappers import WRAPPERS
 from netdistance.errors import CheckpointError
 from tests.cli.invoke import invoke
 from tests.formats.test_safetensors_file import same_values

@@ -25,7 +25,8 @@ class Edge:
     @property
     def norms(self) -> Tensor:
         """The l2 norm of each input's value, (N,)."""
-        norms: Tensor = torch.linalg.vector_norm(self.value.flatten(1), dim=1)
+        rows = self.value.reshape(self.value.shape[0], -1)
+        norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
         return norms
 
 

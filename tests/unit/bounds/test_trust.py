@@ -11,6 +11,7 @@ from netdistance.bounds.trust import (
     log1p_sum,
     log10_trust,
     trust_from_log1p_sum,
+    trust_of_sum,
     trust_row,
     with_shares,
 )
@@ -132,10 +133,16 @@ def test_no_weight_is_skipped() -> None:
 
 def test_shares_add_up_to_one() -> None:
     rows = [row("w", Exact(0.1)), row("v", Exact(0.3)), row("b", Exact(0.5), shape=(1,))]
-    shared = with_shares([*rows, row("x", Skipped("the reference is zero"))])
+    shared = with_shares([*rows, row("x", Skipped("the reference is zero"))], trust_of_sum(1.0, []))
     shares = [r.metrics.get("trust_share") for r in shared]
     assert shares[2:] == [None, None]
     assert close(shares[0], math.log(1.1) / math.log(1.43))
     assert sum(s.value for s in shares if isinstance(s, Exact)) == pytest.approx(1.0)
-    still = with_shares([row("w", Exact(0.0))])
+    still = with_shares([row("w", Exact(0.0))], trust_of_sum(0.0, []))
     assert still[0].metrics["trust_share"] == Skipped("nothing moved")
+
+
+def test_a_share_of_a_skipped_trust_is_skipped() -> None:
+    rows = [row("w", Exact(0.1)), row("v", Skipped("NaN"))]
+    (share, _) = (r.metrics.get("trust_share") for r in with_shares(rows, trust_row(rows, NOTHING)))
+    assert share == Skipped("deep relative trust is skipped")

@@ -9,6 +9,7 @@ import pytest
 
 from netdistance.checkpoints.base import TensorSpec
 from netdistance.distances.measure import is_identical, metrics_of
+from netdistance.distances.noise_floor import ROUNDING_METRICS
 from netdistance.distances.relative import SUM_METRICS, angle_rad
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
@@ -66,7 +67,7 @@ def pair(encoding: str, unreadable: str | None = None) -> TensorPair:
 def test_what_could_not_be_read_is_skipped_with_its_reason() -> None:
     found = metrics_of(pair("F32", "in b: F6_E2M3 has no decoder"), None)
     assert set(found.values()) == {Skipped("in b: F6_E2M3 has no decoder")}
-    assert found.keys() == {metric.name for metric in SUM_METRICS}
+    assert found.keys() == {metric.name for metric in (*SUM_METRICS, *ROUNDING_METRICS)}
 
 
 def test_integers_compare_by_equality() -> None:

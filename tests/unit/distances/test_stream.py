@@ -13,7 +13,8 @@ from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.distances import stream
 from netdistance.distances.stream import stream_sums
 from netdistance.errors import CheckpointError
-from netdistance.linalg.sums import LEAF_ELEMENTS, PairSums
+from netdistance.linalg.leaves import LEAF_ELEMENTS
+from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import Pairing, pair_tensors
 from tests.cases.tensor_pairs import draw
 from tests.formats.written import raw_tensors, safetensors

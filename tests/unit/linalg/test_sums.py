@@ -9,7 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from netdistance.linalg.sums import LEAF_ELEMENTS, PairSums, SumOfSquares, Workspace
+from netdistance.linalg.leaves import LEAF_ELEMENTS
+from netdistance.linalg.sums import PairSums, SumOfSquares, Workspace
 from tests.cases.tensor_pairs import draw
 from tests.oracles.pair_distances import integers
 

@@ -237,7 +237,7 @@ class Returning(nn.Module):
         (lambda x: (x, x), "returns a tuple"),
         (lambda x: x.sum(), "expected the batch as first axis"),
         (lambda x: x[:1], "expected the batch as first axis"),
-        (lambda x: x @ torch.zeros(7, 7), "cannot run on inputs of shape (2, 3)"),
+        (lambda x: x @ torch.zeros(7, 7), "cannot run on float32 inputs of shape (2, 3)"),
     ],
 )
 def test_outputs_that_are_no_batch(make: object, words: str) -> None:

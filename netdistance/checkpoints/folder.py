@@ -1,0 +1,49 @@
+"""A model folder: the one index or checkpoint in it."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from netdistance.errors import CheckpointError
+
+# what training leaves beside the weights under a suffix of theirs: optimiser state never counts
+_NOT_WEIGHTS = (
+    *("training_args.bin", "optimizer*.bin", "optimizer*.pt", "scheduler*.pt", "scaler*.pt"),
+    *("scheduler*.bin", "scaler*.bin", "rng_state*.pth", "random_states*.pkl"),
+)
+_INDEX = ".index.json"
+_SHOWN = 20
+
+
+def checkpoint_in(folder: Path, suffixes: tuple[str, ...]) -> Path:
+    """The file to open for a folder: its only index, else its only checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or more than one; it lists what was found.
+    """
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise CheckpointError(folder, str(error.strerror).lower()) from error
+    found = [name for name in names if name.endswith(_INDEX)] or [
+        name
+        for name in names
+        if Path(name).suffix.lower() in suffixes
+        and not any(fnmatch(name, pattern) for pattern in _NOT_WEIGHTS)
+    ]
+    if len(found) == 1:
+        return folder / found[0]
+    if found:
+        raise CheckpointError(
+            folder, f"a directory of {len(found)} checkpoints: {_listed(found)}; name one"
+        )
+    raise CheckpointError(
+        folder,
+        f"a directory without an index or a checkpoint, found {_listed(names) or 'nothing'}",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,198 @@
+"""The report as a pull-request comment: the verdict, and the worst of everything, in 60 lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from netdistance.quantities import Skipped
+from netdistance.report.bound_text import BOUND_HEADER, bound_cells
+from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
+from netdistance.report.escape import shortened, visible
+from netdistance.report.layers import against_rounding, worst_first
+from netdistance.report.noise_floor import noise_floor
+from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
+from netdistance.report.run_groups import group_runs
+from netdistance.report.sections import sections_of, shown
+from netdistance.report.train_text import RUN_HEADER, run_cells
+from netdistance.report.wording import count, percent, quantity
+
+_LINES = 60
+_ROWS = 10
+_NAMES = 3
+_CELL = 60
+# what stands outside of a code span: no markup, mention, issue, link or entity is made of these
+_PLAIN = re.compile(r"[\w.,;:%()'/+±≤–−…-]+")
+_LINK = re.compile(r"www\.|//|_|^[a-z][a-z+.-]*:\S", re.IGNORECASE)
+# shown in tables of their own
+_OWN = ("thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs")
+_HIDDEN = ("assumptions",)
+
+Block = list[str]
+
+
+def render_markdown(report: Report) -> bytes:
+    """GitHub-flavoured Markdown of at most about 60 lines, with a note of what was left out."""
+    blocks = [[f"**{prose(report.verdict.text)}**"] if report.verdict.text else []]
+    if report.pairing is not None:
+        blocks.append(_coverage(report.pairing))
+    blocks += [_thresholds(report), _layers(report)]
+    if report.deviation:
+        rows = [(row.measure.replace("_", " "), quantity(row.value)) for row in report.deviation]
+        blocks.append(_table(("measured over the inputs", "mean ± se"), rows, "measures"))
+    blocks += [_sweep(report.sweep or ()), _path(report.path or ())]
+    blocks.append(_bounds(report.bounds))
+    blocks += [_runs(report), *_others(report)]
+    return _fitted([block for block in blocks if block]).encode()
+
+
+def prose(text: str) -> str:
+    r"""Text that stays text: words that Markdown or GitHub would read become code.
+
+    >>> prose("b is close to a (2.weight)."), prose("ask @you at [x](y) <b>")
+    ('b is close to a (2.weight).', 'ask `@you` at `[x](y)` `<b>`')
+    """
+    words = visible(text).split(" ")
+    plain = [_PLAIN.fullmatch(word) and not _LINK.search(word) for word in words]
+    return " ".join(
+        word if safe or not word else code(word) for word, safe in zip(words, plain, strict=True)
+    )
+
+
+def code(text: str) -> str:
+    """A name as a code span, in which nothing but a backtick and a table's pipe has a meaning."""
+    shown_text = visible(text) or "''"
+    # not a longer fence or \\|, which two renderers read in two ways
+    return "`" + shown_text.replace("`", r"\x60").replace("|", r"\x7c") + "`"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], what: str) -> Block:
+    """A table of the first rows, and how many more there are. Its cells are plain texts."""
+    cells = [[prose(shortened(cell, _CELL)) if cell else "" for cell in row] for row in rows]
+    lines = [_row(map(prose, header)), _row("---" for _ in header)]
+    lines += [_row(row) for row in cells[:_ROWS]]
+    if len(cells) > _ROWS:
+        lines += ["", f"{len(cells) - _ROWS:,} of {len(cells):,} {what} left out."]
+    return lines
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _coverage(account: PairingAccount) -> Block:
+    parts = [f"{count(account.compared, 'tensor')} compared, {account.identical:,} identical"]
+    for title, names in (
+        ("only in a", account.only_a),
+        ("only in b", account.only_b),
+        ("reshaped", [row.name for row in account.reshaped]),
+        ("non-finite", [row.name for row in account.non_finite]),
+        ("not measured", [f"{row.name}: {row.reason}" for row in account.skipped]),
+    ):
+        if names:
+            first = ", ".join(code(shortened(name, _CELL)) for name in names[:_NAMES])
+            more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+            parts.append(f"{len(names):,} {title} ({first}{more})")
+    return ["; ".join(parts) + "."]
+
+
+def _thresholds(report: Report) -> Block:
+    lines = []
+    for row in report.verdict.thresholds[:_ROWS]:
+        outcome = "passed" if row.passed else f"**failed** by {len(row.failures):,}"
+        lines.append(f"- {code(shortened(row.expression, _CELL))}: {outcome}")
+    left = len(report.verdict.thresholds) - _ROWS
+    return lines + ([f"- {left:,} more thresholds left out"] if left > 0 else [])
+
+
+def _layers(report: Report) -> Block:
+    layers = worst_first(report.tensors)
+    if not layers:
+        return []
+    floor = noise_floor(report.tensors)
+    rounding = (f"x {floor.format} rounding",) if floor is not None else ()
+    rows = [
+        (
+            layer.name or "''",
+            layer.tensor,
+            f"skipped: {layer.reason}" if layer.change is None else percent(layer.change),
+            *(
+                "" if (m := against_rounding(layer, floor)) is None else f"{m:.2g}x"
+                for _ in rounding
+            ),
+            f"{100.0 * layer.share:.1f}%" if layer.share else "",
+        )
+        for layer in layers
+    ]
+    return _table(("layer", "moved most", "change", *rounding, "share of trust"), rows, "layers")
+
+
+def _sweep(places: Sequence[SweepPoint]) -> Block:
+    if not places:
+        return []
+    measured = not all(isinstance(place.accuracy, Skipped) for place in places)
+    header = ("noise on", *SWEEP_HEADER, *(("top-1",) if measured else ()))
+    rows = [(place.scope, *sweep_cells(place, measured)) for place in places]
+    return _table(header, rows, "levels")
+
+
+def _path(places: Sequence[PathPoint]) -> Block:
+    if not places:
+        return []
+    names = list(dict.fromkeys(row.name for place in places for row in place.bounds))
+    rows = []
+    for place in places:
+        says = {row.name: quantity(row.value) for row in place.bounds}
+        cells = (says.get(name, "") for name in names)
+        rows.append((f"{place.t:g}", quantity(place.deviation), *cells))
+    header = ("t of a + t(b - a)", "measured mean", *(name.replace("_", " ") for name in names))
+    return _table(header, rows, "places")
+
+
+def _bounds(rows: Sequence[BoundRow]) -> Block:
+    if not rows:
+        return []
+    skipped = [
+        f"- {prose(row.name)} skipped: {prose(shortened(row.value.reason, 2 * _CELL))}"
+        for row in rows[:_ROWS]
+        if isinstance(row.value, Skipped)
+    ]
+    lines = _table(BOUND_HEADER, map(bound_cells, rows), "bounds")
+    return [*lines, "", *skipped] if skipped else lines
+
+
+def _runs(report: Report) -> Block:
+    if not report.runs:
+        return []
+    groups = group_runs(report.runs, by_depth=True)
+    return _table(RUN_HEADER, map(run_cells, groups), "groups of runs")
+
+
+def _others(report: Report) -> Iterator[Block]:
+    """Sections that have no table of their own above."""
+    for section in sections_of(report):
+        if section.name.split(".")[0] in _OWN:
+            continue
+        labels = [label for label in section.labels if label not in _HIDDEN]
+        header = [*labels, *section.numbers]
+        rows = [
+            [shown(row.labels.get(key)) for key in labels]
+            + [shown(row.numbers[key]) if key in row.numbers else "" for key in section.numbers]
+            for row in section.items
+        ]
+        yield [f"{prose(section.name)}:", "", *_table(header, rows, "rows")]
+
+
+def _fitted(blocks: Sequence[Block]) -> str:
+    """The blocks that fit, and a last line that says what did not."""
+    kept: list[str] = []
+    left = 0
+    for block in blocks:
+        text = "\n".join(block) + "\n"
+        if left or sum(part.count("\n") + 1 for part in kept) + text.count("\n") > _LINES - 2:
+            left += 1
+        else:
+            kept.append(text)
+    if left:
+        kept.append(f"{count(left, 'more table')} left out: --html and --json hold all.\n")
+    return "\n".join(kept)

@@ -1,0 +1,90 @@
+"""sensitivity: how much can each weight of one checkpoint stretch its input?"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from netdistance.bounds.spectral_product import spectral_product
+from netdistance.checkpoints import Checkpoint, open_checkpoint
+from netdistance.checkpoints.base import TensorSpec
+from netdistance.distances.structure import MOST_ELEMENTS, norm_and_rank, too_large
+from netdistance.errors import NothingComparableError
+from netdistance.pairing.layers import layer_of
+from netdistance.pairing.match import natural_key
+from netdistance.progress import SILENT, Progress
+from netdistance.quantities import Skipped
+from netdistance.report.document import LayerNorm, Report, Sensitivity, TensorRow, Verdict
+from netdistance.report.provenance import provenance
+from netdistance.report.sensitivity_text import sensitivity_verdict
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityOptions:
+    """What sensitivity is asked; a larger tensor is skipped, for memory, beyond 2^28 always."""
+
+    most_elements: int = MOST_ELEMENTS
+
+
+def sensitivity(
+    path: PathLike, options: SensitivityOptions | None = None, *, progress: Progress = SILENT
+) -> Report:
+    """The report of every weight's proved spectral norm and stable rank, and of their product.
+
+    Weights are the floating-point tensors with two or more axes. A matrix has its largest singular
+    value; more axes are read as a convolution, whose norm at stride 1 over all input sizes is an
+    upper bound for every stride, zero padding, dilation and group count (`linalg.weight_norm`).
+    That each norm lies in its interval is proved. That their product bounds how far outputs move
+    per unit of input is `modelled`: it ignores branches, normalisation and the rest of the graph.
+
+    Raises:
+        CheckpointError: the file is unreadable or invalid.
+        NothingComparableError: it holds no weight.
+    """
+    options = options or SensitivityOptions()
+    with open_checkpoint(path) as checkpoint:
+        specs = _weights(checkpoint)
+        with progress.task("spectral norms", sum(spec.elements for spec in specs)) as advance:
+            layers = []
+            for spec in specs:
+                layers.append(_layer(checkpoint, spec, options))
+                advance(spec.elements)
+        checkpoint.verify_unchanged()
+        source = provenance(options, checkpoint)
+    row = spectral_product(layers)
+    assert row.log10 is not None
+    report = Report(
+        study="sensitivity",
+        provenance=source,
+        verdict=Verdict(""),
+        tensors=tuple(
+            TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}) for s in specs
+        ),
+        bounds=(row,),
+        sensitivity=Sensitivity(row.log10, tuple(layers)),
+    )
+    return replace(report, verdict=Verdict(sensitivity_verdict(report)))
+
+
+def _weights(checkpoint: Checkpoint) -> list[TensorSpec]:
+    """Weights in name order, with those that might be weights if they could be read."""
+    found = [
+        spec
+        for spec in checkpoint.specs.values()
+        if spec.is_weight or (spec.unreadable is not None and len(spec.shape) >= 2)
+    ]
+    if not found:
+        what = "holds no floating-point tensor with two or more axes, and so no weight to measure"
+        raise NothingComparableError(f"{checkpoint.path}: {what}")
+    return sorted(found, key=lambda spec: natural_key(spec.name))
+
+
+def _layer(checkpoint: Checkpoint, spec: TensorSpec, options: SensitivityOptions) -> LayerNorm:
+    reason = spec.unreadable
+    if reason is None and spec.elements > options.most_elements:
+        reason = too_large(spec.elements, options.most_elements)
+    if reason is not None:
+        return LayerNorm(spec.name, Skipped(reason), Skipped(reason))
+    return LayerNorm(spec.name, *norm_and_rank(checkpoint.read(spec.name)))
