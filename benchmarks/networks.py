@@ -16,7 +16,7 @@ from torch import nn
 from netdistance.optim import Fromage
 from netdistance.studies.perturb import PerturbOptions, perturb
 
-_INPUTS, _DRAWS, _BATCH = 4096, 8, 1024
+_INPUTS, _DRAWS, _BATCH = 4096, 8, 512
 
 
 def build() -> nn.Module:

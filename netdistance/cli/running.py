@@ -32,7 +32,7 @@ _OPTIONS = (
     click.option(
         "--batch-size",
         type=click.IntRange(1),
-        default=1024,
+        default=512,
         show_default=True,
         metavar="N",
         help="Inputs that run at once; less needs less memory.",

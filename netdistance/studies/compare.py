@@ -34,7 +34,7 @@ class CompareOptions:
     inputs: PathLike | None = None
     targets: PathLike | None = None
     certify: int = 16
-    batch_size: int = 1024
+    batch_size: int = 512
     device: str = "auto"
     seed: int = 0
     threads: int | None = None

@@ -37,7 +37,7 @@ class PerturbOptions:
     draws: int = 16
     scope: Literal["weights", "all", "both"] = "both"
     certify: int = 16
-    batch_size: int = 1024
+    batch_size: int = 512
     device: str = "auto"
     seed: int = 0
 
