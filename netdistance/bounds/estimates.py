@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,7 +15,31 @@ from netdistance.quantities import Estimate, Quantity, Skipped
 PROBES = 16
 
 
-def first_order_rms(
+@dataclass(frozen=True, slots=True)
+class FirstOrder:
+    """What unit relative noise on each tensor does to the outputs, to first order, by probe.
+
+    `energies` maps a tensor's name to its probes' estimates of sigma^2 sum_x |df/dW|_F^2 / |f|^2.
+    """
+
+    energies: Mapping[str, Tensor]  # (probes,) float64 each
+    inputs: int  # those that have a deviation
+
+    def rms(self, names: Sequence[str]) -> Quantity:
+        """The root mean square deviation with independent noise on each named tensor."""
+        if self.inputs == 0:
+            return Skipped(UNDEFINED)
+        if not names:
+            return Estimate(0.0, 0.0)
+        squares = torch.stack([self.energies[name] for name in names]).sum(0) / self.inputs
+        if not bool(torch.isfinite(squares).all()):
+            return Skipped("a gradient is not finite")
+        rms = float(squares.mean()) ** 0.5
+        spread = float(squares.std(correction=1)) / len(squares) ** 0.5 if len(squares) > 1 else 0.0
+        return Estimate(rms, spread / (2.0 * rms) if rms > 0.0 else 0.0)
+
+
+def first_order(
     network: Network,
     state: State,
     inputs: Tensor,
@@ -23,20 +48,19 @@ def first_order_rms(
     batch_size: int,
     seed: int,
     probes: int = PROBES,
-) -> Quantity:
-    """The root mean square of the relative deviation at unit relative noise, to first order.
+) -> FirstOrder:
+    """The first-order effect of unit relative noise on each named tensor.
 
     E |df|^2 = sum_l sigma_l^2 |df/dW_l|_F^2 with sigma_l^2 = |W_l|_F^2 / n_l, by Hutchinson:
     |df/dW|_F^2 = E_v |d(v.f)/dW|^2 for v of independent signs. With v_i / |f(x_i)| for input i, one
-    backward pass serves the whole batch, since terms of different inputs vanish in the mean.
-    Multiply by the noise level. Cost: `probes` forward and backward passes. Source: E1 of
-    docs/concepts/certificates.md.
+    backward pass serves the whole batch, since terms of different inputs vanish in the mean. Cost:
+    one forward and `probes` backward passes. Source: E1 of docs/concepts/certificates.md.
     """
     generator = torch.Generator().manual_seed(seed)
     leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
     ties = network.ties
     tracked = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
-    totals = torch.zeros(probes, dtype=torch.float64)
+    energies = {name: torch.zeros(probes, dtype=torch.float64) for name in names}
     counted = 0
     for batch in torch.split(inputs, batch_size):
         outputs = network(tracked, batch.to(network.device)).flatten(1)
@@ -46,27 +70,27 @@ def first_order_rms(
         weight = torch.where(usable, 1.0 / norms, 0.0)
         for probe in range(probes):
             signs = torch.randint(0, 2, outputs.shape, generator=generator).mul_(2).sub_(1)
-            totals[probe] += _noise_energy(outputs, signs.to(weight) * weight, leaves)
-    if counted == 0 or not bool(torch.isfinite(totals).all()):
-        return Skipped(UNDEFINED)
-    squares = totals / counted
-    rms = float(squares.mean()) ** 0.5
-    spread = float(squares.std(correction=1)) / probes**0.5 if probes > 1 else 0.0
-    return Estimate(rms, spread / (2.0 * rms) if rms > 0.0 else 0.0)
+            _add_energies(energies, probe, outputs, signs.to(weight) * weight, leaves)
+    return FirstOrder(energies, counted)
 
 
-def _noise_energy(outputs: Tensor, direction: Tensor, leaves: dict[str, Tensor]) -> float:
-    """sum_l |W_l|^2 / n_l |d(direction . f)/dW_l|^2."""
+def _add_energies(
+    energies: Mapping[str, Tensor],
+    probe: int,
+    outputs: Tensor,
+    direction: Tensor,
+    leaves: Mapping[str, Tensor],
+) -> None:
+    """Add |W_l|^2 / n_l |d(direction . f)/dW_l|^2 to each tensor's estimate of this probe."""
     if not outputs.requires_grad:
-        return 0.0
+        return
     gradients = torch.autograd.grad(
         outputs, list(leaves.values()), direction, retain_graph=True, allow_unused=True
     )
-    return sum(
-        float(weight.detach().double().square().mean() * gradient.double().square().sum())
-        for weight, gradient in zip(leaves.values(), gradients, strict=True)
-        if gradient is not None
-    )
+    for (name, weight), gradient in zip(leaves.items(), gradients, strict=True):
+        if gradient is not None:
+            variance = weight.detach().double().square().mean()
+            energies[name][probe] += float(variance * gradient.double().square().sum())
 
 
 def at_level(unit: Quantity, level: float) -> Quantity:

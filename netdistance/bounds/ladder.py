@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netdistance.bounds.attack import worst_found
 from netdistance.bounds.certificates import Certifier, certificate_row, require_above
-from netdistance.bounds.estimates import at_level, first_order_rms
+from netdistance.bounds.estimates import FirstOrder, at_level, first_order
 from netdistance.bounds.trust import MODEL, trust_of_sum
 from netdistance.probes.deviation import largest, over_draws, quantiles
 from netdistance.probes.noise_sweep import Draws, NoiseSweep
@@ -35,17 +35,11 @@ class Ladder:
     unit_estimate: Quantity
 
     @classmethod
-    def of(cls, sweep: NoiseSweep, scope: Scope, certifier: Certifier) -> Ladder:
-        """The ladder, once the first-order estimate at unit noise has been taken."""
-        estimate = first_order_rms(
-            sweep.network,
-            sweep.state,
-            sweep.inputs[:ESTIMATE_INPUTS],
-            sweep.names(scope),
-            batch_size=sweep.batch_size,
-            seed=sweep.seed,
-        )
-        return cls(sweep, scope, certifier, estimate)
+    def of(
+        cls, sweep: NoiseSweep, scope: Scope, certifier: Certifier, effect: FirstOrder
+    ) -> Ladder:
+        """The ladder of a scope; `effect` is of every tensor that any scope moves."""
+        return cls(sweep, scope, certifier, effect.rms(sweep.names(scope)))
 
     def at(self, text: str, level: float, draws: Draws) -> SweepPoint:
         """The row of one level.
@@ -156,10 +150,18 @@ def _points(
     progress: Progress,
 ) -> dict[tuple[str, Scope], SweepPoint]:
     measured = sweep.measure(levels, scopes, progress)
+    effect = first_order(
+        sweep.network,
+        sweep.state,
+        sweep.inputs[:ESTIMATE_INPUTS],
+        sweep.names("all" if "all" in scopes else "weights"),
+        batch_size=sweep.batch_size,
+        seed=sweep.seed,
+    )
     points: dict[tuple[str, Scope], SweepPoint] = {}
     with progress.task("attacking and certifying", len(measured)) as advance:
         for scope in scopes:
-            ladder = Ladder.of(sweep, scope, certifier)
+            ladder = Ladder.of(sweep, scope, certifier, effect)
             for text, level in levels.items():
                 points[text, scope] = ladder.at(text, level, measured[text, scope])
                 advance(1)

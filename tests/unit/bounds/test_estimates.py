@@ -9,18 +9,25 @@ import torch
 from torch import Tensor
 
 from netdistance import demo
-from netdistance.bounds.estimates import at_level, first_order_rms
+from netdistance.bounds.estimates import at_level, first_order
 from netdistance.checkpoints import open_checkpoint
 from netdistance.networks.inputs import load_inputs
 from netdistance.networks.load import Network, State, load_network
 from netdistance.probes.deviation import over_draws
 from netdistance.probes.noise_sweep import NoiseSweep
-from netdistance.quantities import Estimate, Skipped
+from netdistance.quantities import Estimate, Quantity, Skipped
 from tests.cases.networks import SUPPORTED, Case, mlp
 
 CASES = [c for c in SUPPORTED if c.name in (
     "two layers", "deep", "rows", "shared parameter", "used twice", "conv stride", "conv groups",
 )]  # fmt: skip
+
+
+def first_order_rms(
+    network: Network, state: State, inputs: Tensor, names: tuple[str, ...], **settings: int
+) -> Quantity:
+    """The estimate for noise on exactly the tensors whose gradients are taken."""
+    return first_order(network, state, inputs, names, **settings).rms(names)
 
 
 def exact_rms(network: Network, state: State, inputs: Tensor, names: tuple[str, ...]) -> float:
@@ -65,6 +72,17 @@ def test_one_output_needs_no_luck() -> None:
     exact = exact_rms(network, state, inputs, network.parameters)
     assert found.value == pytest.approx(exact, rel=1e-5)
     assert found.stderr < 1e-6 * exact
+
+
+def test_one_set_of_passes_serves_every_scope() -> None:
+    case = Case("net", mlp(3, 4, 2), (3,))
+    network = case.network()
+    state, inputs = case.state(network, 0), case.inputs(0)
+    weights = tuple(name for name in network.parameters if state[name].ndim >= 2)
+    assert 0 < len(weights) < len(network.parameters)
+    every = first_order(network, state, inputs, network.parameters, batch_size=8, seed=0)
+    alone = first_order_rms(network, state, inputs, weights, batch_size=8, seed=0)
+    assert every.rms(weights) == alone != every.rms(network.parameters)
 
 
 def test_scope_and_unused_names() -> None:
