@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from netdistance.bounds.certificates import Certifier, certificate_row, require_above
-from netdistance.bounds.trust import is_weight, trust_of_sum
+from netdistance.bounds.trust import TRUSTS, trust_along
 from netdistance.networks.change import Norms
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
@@ -23,7 +22,7 @@ from netdistance.probes.deviation import (
     require_repeatable,
     run,
 )
-from netdistance.quantities import Exact, Skipped, point
+from netdistance.quantities import Exact, Skipped
 from netdistance.report.document import BoundRow, DeviationRow, PathPoint, Report
 
 
@@ -60,8 +59,12 @@ class Path:
     def place(self, t: float, outputs: Tensor, report: Report) -> PathPoint:
         """The measurement at t, beside every bound there."""
         deviation = self.reference.deviation(outputs)
+        modelled = (
+            trust_along(row, report.tensors, t) for row in report.bounds if row.name in TRUSTS
+        )
+        worst = largest(deviation)
         bounds = (
-            replace(_trust(report, t), inputs=len(deviation), measured=largest(deviation)),
+            *(replace(row, inputs=len(deviation), measured=worst) for row in modelled),
             self._certificate(t, deviation),
         )
         return PathPoint(t, mean_over_inputs(deviation), bounds)
@@ -88,16 +91,6 @@ def _between(a: State, b: State, t: float) -> State:
         name: tensor + t * (b[name] - tensor) if tensor.is_floating_point() else tensor
         for name, tensor in a.items()
     }
-
-
-def _trust(report: Report, t: float) -> BoundRow:
-    """Deep relative trust of the change from a to a + t(b - a)."""
-    (whole,) = (row for row in report.bounds if row.name == "deep_relative_trust")
-    if whole.log1p_sum is None:
-        return whole
-    moved = [point(r.metrics["relative_frobenius"]) for r in report.tensors if is_weight(r)]
-    total = math.fsum(math.log1p(t * r) for r in moved if r is not None)
-    return trust_of_sum(total, whole.assumptions)
 
 
 def deviation_rows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from netdistance.linalg.interval_arithmetic import log10_product
 from netdistance.quantities import Interval, Quantity, Skipped
@@ -14,16 +15,23 @@ MODEL = (
 )
 
 
-def spectral_product(layers: Sequence[LayerNorm]) -> BoundRow:
+def spectral_product(
+    layers: Sequence[LayerNorm], tied: Mapping[str, str] = MappingProxyType({})
+) -> BoundRow:
     """The row of prod_l |W_l|_2 over the weights that have a norm; the others are named.
+
+    A name in `tied` is the same tensor as another, and counts once.
 
     Each norm is proved, and so is the interval of the product, `log10`. What is modelled is to read
     it as |f(x) - f(y)| / |x - y|: that holds for f = W_L s(... s(W_1 x)) with s of Lipschitz
     constant 1, and not where branches add, where a layer is used again or where a normalisation
     scales. `value` is skipped, as it would have to be a deviation of outputs.
     """
+    layers = [layer for layer in layers if layer.name not in tied]
     missing = [layer.name for layer in layers if isinstance(layer.spectral_norm, Skipped)]
     assumptions = [MODEL, f"product over {len(layers) - len(missing)} weights"]
+    if tied:
+        assumptions.append(f"{len(tied)} tied tensors are counted once, under their first name")
     if missing:
         assumptions.append(f"partial, without: {', '.join(missing)}")
     return BoundRow(

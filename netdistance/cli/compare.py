@@ -5,17 +5,27 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netdistance.cli.output import Outputs, emit, output_options
+from netdistance.cli.output import Outputs, emit, grouping_options, output_options
 from netdistance.cli.running import running_options
 from netdistance.cli.terminal import terminal_progress
+
+if TYPE_CHECKING:
+    from netdistance.report.layers import Grouping
 
 
 @click.command("compare")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--all-metrics", is_flag=True, help="Add sign flips, sparsity and the relative maximum."
+)
+@click.option(
+    "--spectral", is_flag=True, help="Add proved spectral distances and stable ranks; slower."
+)
 @running_options
 @click.option(
     "--strip-prefix", default="", metavar="PREFIX", help="Strip this from names, such as module."
@@ -42,59 +52,31 @@ from netdistance.cli.terminal import terminal_progress
 @click.option(
     "--threads", type=click.IntRange(1), help="Threads that read and sum; default up to 4."
 )
+@grouping_options
 @output_options
 def command(
-    a: Path,
-    b: Path,
-    model: str | None,
-    inputs: Path | None,
-    targets: Path | None,
-    certify: int,
-    batch_size: int,
-    device: str,
-    seed: int,
-    strip_prefix: str,
-    rename: tuple[str, ...],
-    only: tuple[str, ...],
-    skip: tuple[str, ...],
-    fail_if: tuple[str, ...],
-    require_all: bool,
-    threads: int | None,
-    outputs: Outputs,
-    quiet: bool,
+    a: Path, b: Path, outputs: Outputs, quiet: bool, grouping: Grouping, **settings: Any
 ) -> int:
     """How far checkpoint B is from checkpoint A, the reference.
 
-    Reads safetensors and torch files (never unpickling code), pairs tensors by name, and shows for
-    each layer how far it moved and its share of deep relative trust. With --model and --inputs it
-    also measures what the outputs do, beside every bound.
+    Each is a safetensors, torch or npz file, an index of shards, or a Hugging Face folder, told
+    apart by content and never unpickled as code. Tensors are paired by name; the table shows for
+    each layer how far it moved, as a fraction of its size and as a multiple of what rounding would
+    do, and its share of deep relative trust. With --model and --inputs it also measures what the
+    outputs do, beside every bound.
 
     \b
     netdistance compare base.safetensors tuned.safetensors
     netdistance compare a.pth b.pth --model net.py:build --inputs images.npy
+    netdistance compare base/ tuned/ --rename '^model\\.=' --blocks
     netdistance compare a.pth b.pth --fail-if 'relative_frobenius>0.1' --json report.json
     """
     # imported here: --help of this or another command does not pay for numpy
     from netdistance.studies.compare import CompareOptions, compare
 
-    outputs.check([a, b, inputs, targets])
-    options = CompareOptions(
-        model=model,
-        inputs=inputs,
-        targets=targets,
-        certify=certify,
-        batch_size=batch_size,
-        device=device,
-        seed=seed,
-        threads=threads,
-        strip_prefix=strip_prefix,
-        rename=rename,
-        only=only,
-        skip=skip,
-        fail_if=fail_if,
-        require_all=require_all,
-    )
+    outputs.check([a, b, settings["inputs"], settings["targets"]])
+    options = CompareOptions(**settings)
     # a model may print, and stdout is the report's alone
     with contextlib.redirect_stdout(sys.stderr):
         report = compare(a, b, options, progress=terminal_progress(quiet=quiet))
-    return emit(report, outputs, quiet=quiet)
+    return emit(report, outputs, quiet=quiet, grouping=grouping)

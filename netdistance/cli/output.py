@@ -18,6 +18,7 @@ from netdistance.report.renderers import RENDERERS, Renderer
 
 if TYPE_CHECKING:
     from netdistance.report.document import Report
+    from netdistance.report.layers import Grouping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -108,7 +109,25 @@ def output_options(command: Command) -> Command:
     return cast(Command, gathered)
 
 
-def emit(report: Report, outputs: Outputs, *, quiet: bool) -> int:
+def grouping_options(command: Command) -> Command:
+    """--tensors and --blocks, of which the command receives one as `grouping`."""
+    tensors = click.option(
+        "--tensors",
+        "grouping",
+        flag_value="tensors",
+        default="layers",
+        help="A row for every tensor, all of them.",
+    )
+    blocks = click.option(
+        "--blocks",
+        "grouping",
+        flag_value="blocks",
+        help="A row for each block, as model.layers.12.",
+    )
+    return tensors(blocks(command))
+
+
+def emit(report: Report, outputs: Outputs, *, quiet: bool, grouping: Grouping = "layers") -> int:
     """Write every output and print the text; the exit code comes back.
 
     Raises:
@@ -124,7 +143,7 @@ def emit(report: Report, outputs: Outputs, *, quiet: bool) -> int:
         # imported here: --help does not pay for what it does not use
         from netdistance.report.text import render_text
 
-        text = render_text(report, everything=outputs.everything)
+        text = render_text(report, everything=outputs.everything, grouping=grouping)
         if "plot" in outputs.targets:
             text += f"figure: {outputs.targets['plot']}\n"
     for target, content in contents.items():

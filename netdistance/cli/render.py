@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from netdistance.cli.output import Outputs, emit, output_options
+from netdistance.cli.output import Outputs, emit, grouping_options, output_options
 from netdistance.errors import EXIT_COMPARED, InputError, UsageError
+
+if TYPE_CHECKING:
+    from netdistance.report.layers import Grouping
 
 # what a renderer meets in a report that fits the schema but lacks what its study always has
 _INCOMPLETE = (ArithmeticError, LookupError, StopIteration, TypeError, ValueError)
@@ -17,8 +21,9 @@ _INCOMPLETE = (ArithmeticError, LookupError, StopIteration, TypeError, ValueErro
 @click.command("render")
 @click.argument("report", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--text", is_flag=True, help="Print the text, also beside other outputs.")
+@grouping_options
 @output_options
-def command(report: Path, text: bool, outputs: Outputs, quiet: bool) -> int:
+def command(report: Path, text: bool, grouping: Grouping, outputs: Outputs, quiet: bool) -> int:
     """Show a saved REPORT.json again: as text, CSV, Markdown, one HTML page or a figure.
 
     Without options it prints the text. Needs neither torch nor the checkpoints; - reads stdin. What
@@ -38,7 +43,7 @@ def command(report: Path, text: bool, outputs: Outputs, quiet: bool) -> int:
     read = read_report(_content(report), report)
     silent = quiet or (bool(outputs.targets) and not text)
     try:
-        emit(read, outputs, quiet=silent)
+        emit(read, outputs, quiet=silent, grouping=grouping)
     except _INCOMPLETE as error:
         what = f"lacks what a report of {read.study!r} holds ({type(error).__name__}: {error})"
         raise InputError(f"{report}: {what}; give one that --json wrote") from error

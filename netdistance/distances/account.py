@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netdistance.distances.measure import is_identical, metrics_of, why_without_distance
-from netdistance.linalg.rounding_sums import RoundingSums
-from netdistance.linalg.sums import PairSums
+from netdistance.distances.measure import (
+    Measured,
+    is_identical,
+    metrics_of,
+    why_without_distance,
+)
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import Pairing
 from netdistance.report.document import (
@@ -18,10 +21,8 @@ from netdistance.report.document import (
 )
 
 
-def tensor_rows(
-    pairing: Pairing, sums: Mapping[str, PairSums], rounding: Mapping[str, RoundingSums]
-) -> tuple[TensorRow, ...]:
-    """A row for every pair of one shape, in name order, with every default metric."""
+def tensor_rows(pairing: Pairing, measured: Mapping[str, Measured]) -> tuple[TensorRow, ...]:
+    """A row for every pair of one shape, in name order, with every metric that was asked for."""
     return tuple(
         TensorRow(
             name=pair.name,
@@ -29,26 +30,28 @@ def tensor_rows(
             encoding_a=pair.a.encoding,
             encoding_b=pair.b.encoding,
             layer=layer_of(pair.name),
-            metrics=metrics_of(pair, sums.get(pair.name), rounding.get(pair.name)),
+            metrics=metrics_of(pair, measured[pair.name]),
+            tied_to=pair.tied_to,
         )
         for pair in pairing.pairs
     )
 
 
-def account(pairing: Pairing, sums: Mapping[str, PairSums]) -> PairingAccount:
+def account(pairing: Pairing, measured: Mapping[str, Measured]) -> PairingAccount:
     """What was compared, and what was not and why."""
-    measured = [pair for pair in pairing.pairs if pair.name in sums]
+    sums = {name: found.sums for name, found in measured.items() if found.sums is not None}
+    readable = [pair for pair in pairing.pairs if pair.name in sums]
     reasons = [(pair, why_without_distance(pair, sums.get(pair.name))) for pair in pairing.pairs]
     return PairingAccount(
-        compared=len(measured),
-        identical=sum(is_identical(sums[pair.name]) for pair in measured),
+        compared=len(readable),
+        identical=sum(is_identical(sums[pair.name]) for pair in readable),
         only_a=pairing.only_a,
         only_b=pairing.only_b,
         reshaped=tuple(Reshaped(p.name, p.a.shape, p.b.shape) for p in pairing.reshaped),
         skipped=tuple(SkippedTensor(p.name, reason) for p, reason in reasons if reason),
         non_finite=tuple(
             NonFinite(p.name, sums[p.name].non_finite_a, sums[p.name].non_finite_b)
-            for p in measured
+            for p in readable
             if not sums[p.name].finite
         ),
     )

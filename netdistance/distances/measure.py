@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from netdistance.distances.noise_floor import ROUNDING_METRICS, rounding_multiples
 from netdistance.distances.relative import SUM_METRICS, changed_fraction
+from netdistance.distances.structure import MATRIX_METRICS
 from netdistance.linalg.rounding_sums import RoundingSums
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
 from netdistance.quantities import Quantity, Skipped
 
+NEEDS_SPECTRAL = "needs --spectral"
 
-def metrics_of(
-    pair: TensorPair, sums: PairSums | None, rounding: RoundingSums | None = None
-) -> dict[str, Quantity]:
-    """Every default metric by name: a number, or skipped with the reason.
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the passes over both files left behind of one pair.
 
     `sums` is None where the pair could not be read, `rounding` where rounding a was not measured.
-    Integers and booleans compare by equality: they have distance 0 where they are identical, and
-    none where they differ.
+    `grids` names the formats that hold a already, `all_metrics` asks for more than the default
+    ones, and `spectral` is None where it was not asked for.
     """
+
+    sums: PairSums | None = None
+    rounding: RoundingSums | None = None
+    grids: frozenset[str] = frozenset()
+    all_metrics: bool = False
+    spectral: Mapping[str, Quantity] | None = None
+
+
+def metrics_of(pair: TensorPair, measured: Measured) -> dict[str, Quantity]:
+    """Every metric by name: a number, or skipped with the reason.
+
+    Integers and booleans compare by equality: they have distance 0 where they are identical, and
+    none where they differ. Metrics that were not asked for are left out, the spectral ones skipped.
+    """
+    sums = measured.sums
+    wanted = [metric for metric in SUM_METRICS if metric.default or measured.all_metrics]
     reason = why_without_distance(pair, sums)
     if sums is not None and reason is None:
-        exact = {metric.name: metric.of(sums) for metric in SUM_METRICS}
-        return {**exact, **rounding_multiples(pair, sums, rounding)}
-    names = [m.name for m in SUM_METRICS] + [m.name for m in ROUNDING_METRICS]
-    metrics: dict[str, Quantity] = dict.fromkeys(names, Skipped(str(reason)))
+        metrics = {metric.name: metric.of(sums) for metric in wanted}
+        metrics |= rounding_multiples(pair, sums, measured.rounding, measured.grids)
+        return metrics | _spectral(measured, NEEDS_SPECTRAL)
+    names = [m.name for m in wanted] + [m.name for m in ROUNDING_METRICS]
+    metrics = dict.fromkeys(names, Skipped(str(reason)))
     if sums is not None:
         metrics["changed_fraction"] = changed_fraction(sums)
-    return metrics
+    return metrics | _spectral(measured, str(reason))
+
+
+def _spectral(measured: Measured, otherwise: str) -> dict[str, Quantity]:
+    if measured.spectral is not None:
+        return dict(measured.spectral)
+    return {metric.name: Skipped(otherwise) for metric in MATRIX_METRICS}
 
 
 def is_identical(sums: PairSums | None) -> bool:

@@ -46,14 +46,27 @@ ROUNDING_METRICS: tuple[RoundingMetric, ...] = (
 
 
 def rounding_multiples(
-    pair: TensorPair, sums: PairSums, rounding: RoundingSums | None
+    pair: TensorPair,
+    sums: PairSums,
+    rounding: RoundingSums | None,
+    grids: frozenset[str] = frozenset(),
 ) -> dict[str, Quantity]:
-    """Every rounding multiple by name; `sums` is finite and of a floating-point pair."""
-    return {metric.name: _multiple(metric, pair, sums, rounding) for metric in ROUNDING_METRICS}
+    """Every rounding multiple by name; `sums` is finite and of a floating-point pair.
+
+    `grids` names the formats that hold a already.
+    """
+    return {
+        metric.name: _multiple(metric, pair, sums, rounding, metric.format in grids)
+        for metric in ROUNDING_METRICS
+    }
 
 
 def _multiple(
-    metric: RoundingMetric, pair: TensorPair, sums: PairSums, rounding: RoundingSums | None
+    metric: RoundingMetric,
+    pair: TensorPair,
+    sums: PairSums,
+    rounding: RoundingSums | None,
+    on_grid: bool,
 ) -> Quantity:
     if not has_rows(pair):
         return Skipped("one axis: rounding is by rows and groups of a matrix")
@@ -62,7 +75,7 @@ def _multiple(
     if rounding is None:
         return Skipped("the reference is zero, or of a magnitude whose square float64 cannot hold")
     energy = metric.energy(rounding)
-    if energy == 0.0:
+    if on_grid or energy == 0.0:
         return Skipped(f"a already is on the {metric.format} grid: rounding would not move it")
     multiple = sums.difference.norm / math.sqrt(energy)
     return Exact(multiple) if math.isfinite(multiple) else Skipped("exceeds float64")

@@ -1,4 +1,4 @@
-"""The default metrics: each a number from the sums of one pair of tensors."""
+"""The metrics that stream: each a number from the sums of one pair of tensors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netdistance.linalg.sign_counts import SignCounts
 from netdistance.linalg.sums import PairSums
 from netdistance.quantities import Exact, Quantity, Skipped
 
@@ -14,13 +15,15 @@ from netdistance.quantities import Exact, Quantity, Skipped
 class SumMetric:
     """A metric of a pair of tensors, from streamed sums; a is the reference.
 
-    `of` is given sums that are finite and of floating-point tensors.
+    `of` is given sums that are finite and of floating-point tensors. One that is not default is
+    given sums with signs.
     """
 
     name: str
     unit: str
     source: str
     of: Callable[[PairSums], Quantity]
+    default: bool = True
 
 
 def relative_frobenius(sums: PairSums) -> Quantity:
@@ -68,6 +71,37 @@ def changed_fraction(sums: PairSums) -> Quantity:
     return Exact(sums.changed / sums.elements if sums.elements else 0.0)
 
 
+def sign_flips(sums: PairSums) -> Quantity:
+    """The fraction of numbers that are positive on one side and negative on the other."""
+    signs = _counted(sums)
+    return Exact(signs.flips / signs.numbers if signs.numbers else 0.0)
+
+
+def sparsity_a(sums: PairSums) -> Quantity:
+    """The fraction of elements of a that are zero."""
+    return Exact(_counted(sums).zeros_a / sums.elements if sums.elements else 0.0)
+
+
+def sparsity_b(sums: PairSums) -> Quantity:
+    """The fraction of elements of b that are zero."""
+    return Exact(_counted(sums).zeros_b / sums.elements if sums.elements else 0.0)
+
+
+def relative_max(sums: PairSums) -> Quantity:
+    """max_i |b_i - a_i| / max_i |a_i|; 0 where both are zero, skipped where only a is."""
+    if not sums.max_abs_difference:
+        return Exact(0.0)
+    if not sums.max_abs_a:
+        return Skipped("the reference is zero")
+    if not math.isfinite(sums.max_abs_difference):
+        return Skipped("the largest difference is more than float64 can hold")
+    return _exact(sums.max_abs_difference / sums.max_abs_a)
+
+
+def _counted(sums: PairSums) -> SignCounts:
+    return SignCounts() if sums.signs is None else sums.signs
+
+
 def _exact(value: float) -> Quantity:
     return Exact(value) if math.isfinite(value) else Skipped("exceeds float64")
 
@@ -78,4 +112,8 @@ SUM_METRICS: tuple[SumMetric, ...] = (
     SumMetric("angle_rad", "rad", "definition, by the half-angle identity", angle_rad),
     SumMetric("sqnr_db", "dB", "definition", sqnr_db),
     SumMetric("changed_fraction", "1", "definition", changed_fraction),
+    SumMetric("sign_flips", "1", "definition", sign_flips, default=False),
+    SumMetric("sparsity_a", "1", "definition", sparsity_a, default=False),
+    SumMetric("sparsity_b", "1", "definition", sparsity_b, default=False),
+    SumMetric("relative_max", "1", "definition", relative_max, default=False),
 )

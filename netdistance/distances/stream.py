@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from itertools import chain
 from threading import local
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.distances.noise_floor import LEAST_SCALE, has_rows
 from netdistance.execution.local import default_threads, map_ordered
 from netdistance.linalg.leaves import LEAF_ELEMENTS
-from netdistance.linalg.rounding_sums import RoundingSums
+from netdistance.linalg.rounding_sums import RoundingSums, RoundingWorkspace
+from netdistance.linalg.sign_counts import SignCounts
 from netdistance.linalg.sums import PairSums, Workspace
 from netdistance.pairing.match import TensorPair
-from netdistance.progress import SILENT, Advance, Progress
+from netdistance.progress import SILENT, Progress
 
 # one piece of work: 16 MiB of float32 a side, so that threads share a large tensor
 _PIECE_ELEMENTS = 64 * LEAF_ELEMENTS
-# below this, threads only fight over the interpreter lock
+# what is read at once: two sides and their float64 copies just fit a core's cache of 1 MiB
+_BLOCK_ELEMENTS = LEAF_ELEMENTS
+# below this, threads only fight over the interpreter lock, and so they do in small tensors
 _SERIAL_ELEMENTS = 16 * LEAF_ELEMENTS
+_SMALL_ELEMENTS = LEAF_ELEMENTS // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +38,33 @@ class _Span:
     start: int
     stop: int
 
+    def blocks(self, side: Checkpoint) -> Iterator[NDArray[Any]]:
+        """Its elements in one of the checkpoints."""
+        return side.blocks(self.pair.name, start=self.start, stop=self.stop, size=_BLOCK_ELEMENTS)
+
 
 def stream_sums(
     a: Checkpoint,
     b: Checkpoint,
     pairs: tuple[TensorPair, ...],
     *,
+    signs: bool = False,
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, PairSums]:
     """The sums of every readable pair, by name; the same bits for any number of threads.
 
+    `signs` also counts signs and zeros.
+
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
-    work = local()
 
-    def sums_of(span: _Span) -> PairSums:
-        if not hasattr(work, "space"):
-            work.space = Workspace()
-        return _span_sums(a, b, span, work.space)
+    def sums_of(span: _Span, work: Workspace) -> PairSums:
+        return _span_sums(a, b, span, work, signs)
 
-    with progress.task("comparing weights", _piece_count(pairs)) as advance:
-        return _streamed(pairs, sums_of, threads, advance)
+    stream = _Stream("comparing weights", sums_of, Workspace)
+    return stream.over(pairs, threads, progress)
 
 
 def stream_rounding(
@@ -76,19 +84,17 @@ def stream_rounding(
     """
     moved = tuple(pair for pair in pairs if has_rows(pair) and _has_moved(sums.get(pair.name)))
 
-    def sums_of(span: _Span) -> RoundingSums:
-        pair = span.pair
+    def sums_of(span: _Span, work: RoundingWorkspace) -> RoundingSums:
+        pair, parts = span.pair, []
         row, largest = pair.a.elements // pair.a.shape[0], sums[pair.name].max_abs_a
-        offset, total = span.start, None
-        for block in a.blocks(pair.name, start=span.start, stop=span.stop):
-            part = RoundingSums.of(block, offset, row, largest)
-            total = part if total is None else total + part
+        offset = span.start
+        for block in span.blocks(a):
+            parts.append(RoundingSums.of(block, offset, row, largest, work))
             offset += block.size
-        assert total is not None
-        return total
+        return RoundingSums.joined(parts)
 
-    with progress.task("rounding for comparison", _piece_count(moved)) as advance:
-        return _streamed(moved, sums_of, threads, advance)
+    stream = _Stream("rounding for comparison", sums_of, RoundingWorkspace)
+    return stream.over(moved, threads, progress)
 
 
 def _has_moved(sums: PairSums | None) -> bool:
@@ -101,39 +107,48 @@ def _has_moved(sums: PairSums | None) -> bool:
 
 
 class _Mergeable(Protocol):
-    def __add__(self, other: Any) -> Any: ...
+    def __add__(self, other: Self) -> Self: ...
 
 
 _Sums = TypeVar("_Sums", bound=_Mergeable)
+_Work = TypeVar("_Work")
 
 
-def _streamed(
-    pairs: tuple[TensorPair, ...],
-    sums_of: Callable[[_Span], _Sums],
-    threads: int | None,
-    advance: Advance,
-) -> dict[str, _Sums]:
-    """The sums of every pair, made span by span and added in order."""
-    total = sum(pair.a.elements for pair in pairs)
-    threads = default_threads() if threads is None else threads
+@dataclass(frozen=True, slots=True)
+class _Stream(Generic[_Sums, _Work]):
+    """One pass: what becomes of a span, given the buffers of the thread that has it."""
 
-    def of_piece(piece: list[_Span]) -> list[tuple[str, _Sums]]:
-        return [(span.pair.name, sums_of(span)) for span in piece]
+    task: str
+    sums_of: Callable[[_Span, _Work], _Sums]
+    buffers: Callable[[], _Work]
 
-    result: dict[str, _Sums] = {}
-    for part in map_ordered(
-        of_piece,
-        list(_pieces(pairs)),
-        threads=threads if total > _SERIAL_ELEMENTS else 1,
-        advance=advance,
-    ):
-        for name, sums in part:
+    def over(
+        self, pairs: tuple[TensorPair, ...], threads: int | None, progress: Progress
+    ) -> dict[str, _Sums]:
+        """The sums of every pair, made span by span and added in order."""
+        mine = local()
+
+        def of_piece(piece: list[_Span]) -> list[tuple[str, _Sums]]:
+            if not hasattr(mine, "work"):
+                mine.work = self.buffers()
+            return [(span.pair.name, self.sums_of(span, mine.work)) for span in piece]
+
+        pieces = list(_pieces(pairs))
+        threads = default_threads() if threads is None else threads
+        result: dict[str, _Sums] = {}
+        with progress.task(self.task, len(pieces)) as advance:
+            parts = map_ordered(
+                of_piece, pieces, threads=threads if _is_long(pairs) else 1, advance=advance
+            )
+        for name, sums in chain.from_iterable(parts):
             result[name] = result[name] + sums if name in result else sums
-    return result
+        return result
 
 
-def _piece_count(pairs: tuple[TensorPair, ...]) -> int:
-    return sum(1 for _ in _pieces(pairs))
+def _is_long(pairs: tuple[TensorPair, ...]) -> bool:
+    """Whether threads pay."""
+    elements = (pair.a.elements for pair in pairs)
+    return sum(n for n in elements if n > _SMALL_ELEMENTS) > _SERIAL_ELEMENTS
 
 
 def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:
@@ -154,14 +169,16 @@ def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:
         yield piece
 
 
-def _span_sums(a: Checkpoint, b: Checkpoint, span: _Span, work: Workspace) -> PairSums:
-    name = span.pair.name
-    blocks = zip(
-        a.blocks(name, start=span.start, stop=span.stop),
-        b.blocks(name, start=span.start, stop=span.stop),
-        strict=True,
-    )
+def _span_sums(a: Checkpoint, b: Checkpoint, span: _Span, work: Workspace, signs: bool) -> PairSums:
+    blocks = zip(span.blocks(a), span.blocks(b), strict=True)
     if span.pair.a.dtype.kind in ("integer", "bool"):
-        counts = [(x.size, int(np.count_nonzero(x != y))) for x, y in blocks]
-        return PairSums(elements=sum(n for n, _ in counts), changed=sum(c for _, c in counts))
-    return reduce(add, (PairSums.of(x, y, work) for x, y in blocks), PairSums())
+        return PairSums.joined([_equality(x, y, signs=signs) for x, y in blocks])
+    return PairSums.joined([PairSums.of(x, y, work, signs=signs) for x, y in blocks])
+
+
+def _equality(x: NDArray[Any], y: NDArray[Any], *, signs: bool) -> PairSums:
+    return PairSums(
+        elements=x.size,
+        changed=int(np.count_nonzero(x != y)),
+        signs=SignCounts.of(x, y) if signs else None,
+    )

@@ -25,7 +25,7 @@ def quotient(top: Interval, bottom: Interval) -> Interval:
     if bottom.lower <= 0.0:
         raise ValueError(f"the divisor's lower end is {bottom.lower}: the quotient has no bound")
     upper = 0.0 if top.upper == 0.0 else math.nextafter(top.upper / bottom.lower, math.inf)
-    return Interval(below(top.lower / bottom.upper), upper, _together((top, bottom)))
+    return Interval(below(top.lower / bottom.upper), upper, together((top, bottom)))
 
 
 def square(side: Interval) -> Interval:
@@ -62,7 +62,7 @@ def log10_product(factors: Sequence[Interval]) -> Interval:
     slack = 2.0**-50
     lower = math.fsum(lowers) - slack * math.fsum(map(abs, lowers))
     upper = math.fsum(uppers) + slack * math.fsum(map(abs, uppers))
-    return Interval(lower, upper, _together(factors))
+    return Interval(lower, upper, together(factors))
 
 
 def below(x: float) -> float:
@@ -70,7 +70,7 @@ def below(x: float) -> float:
     return math.nextafter(x, 0.0)
 
 
-def _together(parts: Sequence[Interval]) -> float:
+def together(parts: Sequence[Interval]) -> float:
     """The confidence that all of them hold, by a union bound."""
     doubt = math.fsum(1.0 - part.confidence for part in parts)
     if doubt == 0.0:

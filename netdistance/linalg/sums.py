@@ -7,13 +7,18 @@ by `math.fsum`, which is exact and so does not depend on the order.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import chain
+from operator import add
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdistance.linalg.leaves import DOT_ELEMENTS, LEAF_ELEMENTS
+from netdistance.linalg.leaves import LEAF_ELEMENTS, leaf_square
+from netdistance.linalg.sign_counts import SignCounts
 
 # squares below this may have lost bits to underflow, and above its inverse many sums may overflow:
 # they are taken again after scaling
@@ -39,23 +44,30 @@ class SumOfSquares:
     @classmethod
     def of(cls, x: Floats) -> Self | None:
         """The sum over a 1-D array that begins at a leaf, or None where x is not finite."""
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            leaves = _leaf_squares(_padded(x))
-            total = float(leaves.sum())
+        with _quiet():
+            return cls._of(x)
+
+    @classmethod
+    def _of(cls, x: Floats) -> Self | None:
+        leaves = _leaf_squares(x)
+        total = sum(leaves)
         if _SAFE_SQUARES < total < 1.0 / _SAFE_SQUARES or (total == 0.0 and not x.any()):
-            return cls(tuple(leaves.tolist()))
+            return cls(leaves)
         largest = max(float(x.max()), -float(x.min()))
         if not math.isfinite(largest):
             return None
         exponent = math.frexp(largest)[1]
-        scaled = np.ldexp(x, -exponent)
-        return cls(tuple(_leaf_squares(_padded(scaled)).tolist()), exponent)
+        return cls(_leaf_squares(np.ldexp(x, -exponent)), exponent)
 
     def __add__(self, other: SumOfSquares) -> SumOfSquares:
         """The sum over both parts, self before other."""
-        exponent = max((s.exponent for s in (self, other) if any(s.leaves)), default=0)
-        leaves = self._leaves_at(exponent) + other._leaves_at(exponent)
-        return SumOfSquares(leaves, exponent)
+        return SumOfSquares.joined((self, other))
+
+    @classmethod
+    def joined(cls, parts: Sequence[SumOfSquares]) -> Self:
+        """The sum over all parts, in their order."""
+        exponent = max((part.exponent for part in parts if any(part.leaves)), default=0)
+        return cls(tuple(chain.from_iterable(p._leaves_at(exponent) for p in parts)), exponent)
 
     def _leaves_at(self, exponent: int) -> tuple[float, ...]:
         if exponent == self.exponent:
@@ -90,7 +102,8 @@ class PairSums:
     """What one pass over a and b leaves behind: d is b - a, taken in float64.
 
     A complex tensor counts real and imaginary parts as two numbers. Where either side holds a NaN
-    or an infinity the counts say so and the sums are without meaning.
+    or an infinity the counts say so and the sums are without meaning. `signs` is None where they
+    were not counted.
     """
 
     elements: int = 0
@@ -102,21 +115,39 @@ class PairSums:
     a: SumOfSquares = SumOfSquares()
     b: SumOfSquares = SumOfSquares()
     difference: SumOfSquares = SumOfSquares()
+    signs: SignCounts | None = None
 
     @classmethod
-    def of(cls, a: NDArray[Any], b: NDArray[Any], work: Workspace | None = None) -> Self:
+    def of(
+        cls,
+        a: NDArray[Any],
+        b: NDArray[Any],
+        work: Workspace | None = None,
+        *,
+        signs: bool = False,
+    ) -> Self:
         """The sums of two equally long 1-D arrays of floats that begin at a leaf.
 
-        `work` holds the float64 copies; give the same one again to save its allocation.
+        `work` holds the float64 copies; give the same one again to save its allocation. `signs`
+        also counts signs and zeros.
         """
-        x, y = (work or Workspace()).load(a, b)
-        changed = int(np.count_nonzero(a != b))
-        squares_a, squares_b = SumOfSquares.of(x), SumOfSquares.of(y)
+        if a.shape != b.shape or a.ndim != 1:
+            raise ValueError(f"expected two equally long 1-D arrays, got {a.shape} and {b.shape}")
+        work = work or Workspace()
+        leaves = (slice(at, at + LEAF_ELEMENTS) for at in range(0, a.size, LEAF_ELEMENTS))
+        with _quiet():
+            return cls.joined([cls._of_leaf(a[leaf], b[leaf], work, signs) for leaf in leaves])
+
+    @classmethod
+    def _of_leaf(cls, a: NDArray[Any], b: NDArray[Any], work: Workspace, signs: bool) -> Self:
+        counts = SignCounts.of(a, b) if signs else None
+        x, y, differs = work.load(a, b)
+        changed = int(np.count_nonzero(np.not_equal(a, b, out=differs)))
+        squares_a, squares_b = SumOfSquares._of(x), SumOfSquares._of(y)
         if squares_a is None or squares_b is None:
-            return cls(a.size, changed, _non_finite(a), _non_finite(b))
-        with np.errstate(over="ignore"):
-            np.subtract(y, x, out=y)
-        is_complex = np.iscomplexobj(a) or np.iscomplexobj(b)
+            return cls(a.size, changed, _non_finite(a), _non_finite(b), signs=counts)
+        np.subtract(y, x, out=y)
+        is_complex = x.size > a.size
         return cls(
             elements=a.size,
             changed=changed,
@@ -124,21 +155,31 @@ class PairSums:
             max_abs_difference=_largest(y, is_complex),
             a=squares_a,
             b=squares_b,
-            difference=SumOfSquares.of(y) or _halved_difference(x, b),
+            difference=SumOfSquares._of(y) or _halved_difference(x, b),
+            signs=counts,
         )
 
     def __add__(self, other: PairSums) -> PairSums:
         """The sums of both parts, self before other."""
-        return PairSums(
-            elements=self.elements + other.elements,
-            changed=self.changed + other.changed,
-            non_finite_a=self.non_finite_a + other.non_finite_a,
-            non_finite_b=self.non_finite_b + other.non_finite_b,
-            max_abs_a=max(self.max_abs_a, other.max_abs_a),
-            max_abs_difference=max(self.max_abs_difference, other.max_abs_difference),
-            a=self.a + other.a,
-            b=self.b + other.b,
-            difference=self.difference + other.difference,
+        return PairSums.joined((self, other))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The sums of all parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        counted = [part.signs for part in parts if part.signs is not None]
+        return cls(
+            elements=sum(part.elements for part in parts),
+            changed=sum(part.changed for part in parts),
+            non_finite_a=sum(part.non_finite_a for part in parts),
+            non_finite_b=sum(part.non_finite_b for part in parts),
+            max_abs_a=max((part.max_abs_a for part in parts), default=0.0),
+            max_abs_difference=max((part.max_abs_difference for part in parts), default=0.0),
+            a=SumOfSquares.joined([part.a for part in parts]),
+            b=SumOfSquares.joined([part.b for part in parts]),
+            difference=SumOfSquares.joined([part.difference for part in parts]),
+            signs=reduce(add, counted) if counted else None,
         )
 
     @property
@@ -149,23 +190,28 @@ class PairSums:
 
 @dataclass(slots=True)
 class Workspace:
-    """Two reused float64 buffers, one thread's own."""
+    """Reused buffers for one leaf, one thread's own: fresh ones cost a page fault per 4 KiB."""
 
     _x: Floats = field(default_factory=lambda: np.empty(0))
     _y: Floats = field(default_factory=lambda: np.empty(0))
+    _differs: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
-    def load(self, a: NDArray[Any], b: NDArray[Any]) -> tuple[Floats, Floats]:
-        """Float64 copies of a and b; complex numbers as twice as many reals."""
-        if a.shape != b.shape or a.ndim != 1:
-            raise ValueError(f"expected two equally long 1-D arrays, got {a.shape} and {b.shape}")
-        if np.iscomplexobj(a) or np.iscomplexobj(b):
+    def load(self, a: NDArray[Any], b: NDArray[Any]) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Float64 copies of a and b, complex numbers as twice as many reals; room for a != b."""
+        size = a.size
+        if a.dtype.kind == "c" or b.dtype.kind == "c":
             a, b = (z.astype(np.complex128, copy=False).view(np.float64) for z in (a, b))
         if self._x.size < a.size:
             self._x, self._y = np.empty(a.size), np.empty(a.size)
+            self._differs = np.empty(a.size, dtype=np.bool_)
         x, y = self._x[: a.size], self._y[: a.size]
-        with np.errstate(invalid="ignore"):  # a signalling NaN; it is counted, not warned of
-            x[:], y[:] = a, b
-        return x, y
+        x[:], y[:] = a, b
+        return x, y, self._differs[:size]
+
+
+def _quiet() -> np.errstate:
+    """What overflows or vanishes is taken again, scaled; a signalling NaN is counted."""
+    return np.errstate(over="ignore", under="ignore", invalid="ignore")
 
 
 def _largest(difference: Floats, is_complex: bool) -> float:
@@ -173,15 +219,14 @@ def _largest(difference: Floats, is_complex: bool) -> float:
     if not difference.size:
         return 0.0
     if is_complex:
-        with np.errstate(over="ignore"):
-            return float(np.abs(difference.view(np.complex128)).max())
-    return max(float(difference.max()), -float(difference.min()))
+        return float(np.abs(difference.view(np.complex128)).max())
+    return max(float(np.maximum.reduce(difference)), -float(np.minimum.reduce(difference)))
 
 
 def _halved_difference(x: Floats, b: NDArray[Any]) -> SumOfSquares:
     """The squares of b - x where that exceeds float64, though both sides are finite."""
-    _, y = Workspace().load(b, b)
-    half = SumOfSquares.of(0.5 * y - 0.5 * x)
+    _, y, _ = Workspace().load(b, b)
+    half = SumOfSquares._of(0.5 * y - 0.5 * x)
     assert half is not None
     return SumOfSquares(half.leaves, half.exponent + 1)
 
@@ -193,23 +238,10 @@ def _ldexp(x: float, exponent: int) -> float:
         return math.inf
 
 
-def _padded(x: Floats) -> Floats:
-    """The array with zeros up to a whole number of dot products; a copy only where ragged."""
-    ragged = -x.size % DOT_ELEMENTS
-    if not ragged:
-        return x
-    padded = np.zeros(x.size + ragged)  # np.pad takes half of a small tensor's time
-    padded[: x.size] = x
-    return padded
-
-
-def _leaf_squares(x: Floats) -> Floats:
-    """The sum of squares of each leaf, by dot products of 2^12 elements."""
-    rows = x.reshape(-1, DOT_ELEMENTS)
-    dots: Floats = np.vecdot(rows, rows)
-    if not dots.size:
-        return dots
-    return np.add.reduceat(dots, np.arange(0, dots.size, LEAF_ELEMENTS // DOT_ELEMENTS))
+def _leaf_squares(x: Floats) -> tuple[float, ...]:
+    return tuple(
+        leaf_square(x[start : start + LEAF_ELEMENTS]) for start in range(0, x.size, LEAF_ELEMENTS)
+    )
 
 
 def _non_finite(x: NDArray[Any]) -> int:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.errors import NothingComparableError
 from netdistance.pairing.suggest import suggest_rule
 
+NO_TIES: Mapping[str, str] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class TensorPair:
-    """Two tensors of one name and shape; `unreadable` says why they cannot be measured."""
+    """Two tensors of one name and shape; `unreadable` says why they cannot be measured.
+
+    `tied_to` names an earlier pair that is the same storage in a, and the same storage in b.
+    """
 
     name: str
     a: TensorSpec
     b: TensorSpec
     unreadable: str | None = None
+    tied_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +53,55 @@ def natural_key(name: str) -> tuple[tuple[int, int, str, str], ...]:
     )
 
 
-def pair_tensors(a: Mapping[str, TensorSpec], b: Mapping[str, TensorSpec]) -> Pairing:
-    """Pair by name. Nothing is intersected silently: each unmatched name is listed."""
+def pair_tensors(
+    a: Mapping[str, TensorSpec],
+    b: Mapping[str, TensorSpec],
+    *,
+    ties_a: Mapping[str, str] = NO_TIES,
+    ties_b: Mapping[str, str] = NO_TIES,
+) -> Pairing:
+    """Pair by name. Nothing is intersected silently: each unmatched name is listed.
+
+    The ties of a side lead from a name to the first name of its storage, as `Checkpoint.ties`.
+    """
     shared = sorted(a.keys() & b.keys(), key=natural_key)
     pairs = [TensorPair(name, a[name], b[name], _unreadable(a[name], b[name])) for name in shared]
     only_a = tuple(sorted(a.keys() - b.keys(), key=natural_key))
     only_b = tuple(sorted(b.keys() - a.keys(), key=natural_key))
     reshaped = tuple(pair for pair in pairs if pair.a.shape != pair.b.shape)
-    lonely = (*(a[n] for n in only_a), *(b[n] for n in only_b), *(pair.a for pair in reshaped))
+    matched = _tied([pair for pair in pairs if pair.a.shape == pair.b.shape], ties_a, ties_b)
+    lonely = (
+        *(a[name] for name in _without_partner(only_a, matched, ties_a)),
+        *(b[name] for name in _without_partner(only_b, matched, ties_b)),
+        *(pair.a for pair in reshaped),
+    )
     return Pairing(
-        pairs=tuple(pair for pair in pairs if pair.a.shape == pair.b.shape),
+        pairs=tuple(matched),
         only_a=only_a,
         only_b=only_b,
         reshaped=reshaped,
         lonely_weights=tuple(spec.name for spec in lonely if spec.is_weight),
     )
+
+
+def _tied(
+    pairs: Sequence[TensorPair], ties_a: Mapping[str, str], ties_b: Mapping[str, str]
+) -> list[TensorPair]:
+    first: dict[tuple[str, str], str] = {}
+    found = []
+    for pair in pairs:
+        storages = ties_a.get(pair.name, pair.name), ties_b.get(pair.name, pair.name)
+        earlier = first.setdefault(storages, pair.name)
+        found.append(pair if earlier == pair.name else replace(pair, tied_to=earlier))
+    return found
+
+
+def _without_partner(
+    names: Sequence[str], pairs: Sequence[TensorPair], ties: Mapping[str, str]
+) -> list[str]:
+    """The unmatched names of a side whose storage no pair covers under another name."""
+    covered = {ties.get(pair.name, pair.name) for pair in pairs} if ties else set()
+    return [name for name in names if ties.get(name, name) not in covered]
 
 
 def _unreadable(a: TensorSpec, b: TensorSpec) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
@@ -36,7 +37,7 @@ def bound_lines(bounds: Sequence[BoundRow]) -> Lines:
 def exceeded_lines(bounds: Sequence[BoundRow]) -> Lines:
     """A sentence where a model says less than was measured: that is what a model may do."""
     exceeded = [
-        (says, seen)
+        (row.name.replace("_", " "), says, seen)
         for row in bounds
         if row.standing == "modelled"
         and (says := point(row.value)) is not None
@@ -45,7 +46,5 @@ def exceeded_lines(bounds: Sequence[BoundRow]) -> Lines:
     ]
     if not exceeded:
         return []
-    says, seen = max(exceeded, key=lambda pair: pair[1] / pair[0] if pair[0] else float("inf"))
-    return paragraph(
-        f"deep relative trust was exceeded: {percent(seen)} measured, {percent(says)} modelled."
-    )
+    name, says, seen = max(exceeded, key=lambda row: row[2] / row[1] if row[1] else math.inf)
+    return paragraph(f"{name} was exceeded: {percent(seen)} measured, {percent(says)} modelled.")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netdistance.quantities import Exact, Skipped
+from netdistance.quantities import Skipped, point
 from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import shortened
-from netdistance.report.layers import Layer, layers_of
+from netdistance.report.layers import Grouping, columns_of, worst_first
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.noise_floor import NoiseFloor, multiple, noise_floor
 from netdistance.report.wording import count, names, percent, quantity, without_error
 
 _ROWS = 12
@@ -19,18 +18,20 @@ _BAR_COLUMNS = 8
 _QUANTILES = ("0.5", "0.9", "1.0")
 
 
-def compare_lines(report: Report, everything: bool) -> Lines:
+def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers") -> Lines:
     """The body of the report, below its verdict."""
     lines: Lines = []
     if report.pairing is not None:
         lines += paragraph(_coverage(report.pairing, report.tensors))
         lines += _unmatched(report.pairing)
     lines += _notes(report)
-    lines += ["", *_layer_table(report.tensors, everything=everything), ""]
+    lines += [*_layer_table(report.tensors, grouping, everything=everything), ""]
     if report.deviation is None:
-        trust = next(row for row in report.bounds if row.name == "deep_relative_trust")
-        lines += _trust_line(trust)
-        lines += ["next: add --model and --inputs to see what the outputs do."]
+        by_name = {row.name: row for row in report.bounds}
+        for name, line in _TRUST_LINES.items():
+            lines += line(by_name[name]) if name in by_name else []
+        if report.pairing is None or report.pairing.identical < report.pairing.compared:
+            lines += ["next: add --model and --inputs to see what the outputs do."]
         return lines
     lines += _outputs(report)
     lines += _path_table(report)
@@ -38,7 +39,7 @@ def compare_lines(report: Report, everything: bool) -> Lines:
 
 
 def _coverage(pairing: PairingAccount, rows: Sequence[TensorRow]) -> str:
-    parameters = sum(math.prod(row.shape) for row in rows)
+    parameters = sum(math.prod(row.shape) for row in rows if row.tied_to is None)
     unmatched = len(pairing.only_a) + len(pairing.only_b) + len(pairing.reshaped)
     parts = [f"{unmatched or 'none'} unmatched", f"{len(pairing.non_finite) or 'none'} non-finite"]
     if pairing.skipped:
@@ -80,53 +81,60 @@ def _unmatched(pairing: PairingAccount) -> Lines:
     return lines
 
 
-def _cells(layer: Layer, floor: NoiseFloor | None, largest: float) -> tuple[str, ...]:
-    multiples = [multiple(row, floor.format) for row in layer.rows] if floor is not None else []
-    known = [m for m in multiples if m is not None]
-    return (
-        shortened(layer.name, 30),
-        shortened(layer.tensor, 14) if layer.tensor else "",
-        percent(layer.change) if layer.change is not None else "skipped",
-        f"{max(known):.2g}x" if known else "",
-        f"{100.0 * layer.share:.1f}%" if layer.share else "",
-        "█" * round(_BAR_COLUMNS * layer.share / largest) if largest else "",
-    )
-
-
-def _layer_table(rows: Sequence[TensorRow], *, everything: bool) -> Lines:
-    layers = sorted(
-        layers_of(rows), key=lambda y: math.inf if y.change is None else y.change, reverse=True
-    )
-    shown = layers if everything else layers[:_ROWS]
-    largest = max((layer.share for layer in layers), default=0.0)
-    floor = noise_floor(rows)
-    cells = [_cells(layer, floor, largest) for layer in shown]
-    against = f"x {floor.format} rounding" if floor is not None else ""
-    header = ("layer", "moved most", "change", against, "share of trust", "")
-    lines = table(header, cells, left="llrrrl")
+def _layer_table(rows: Sequence[TensorRow], grouping: Grouping, *, everything: bool) -> Lines:
+    layers = worst_first(rows, grouping)
+    if not any(layer.change is None or layer.change > 0.0 for layer in layers):
+        return []  # nothing moved, and the verdict says so
+    shown = layers if everything or grouping == "tensors" else layers[:_ROWS]
+    columns, most = columns_of(rows), max(layer.share for layer in layers)
+    cells = [
+        (
+            layer.name or "''",
+            *(
+                []
+                if grouping == "tensors"
+                else [shortened(layer.tensor, 14) if layer.tensor else ""]
+            ),
+            # why a number is missing stands below the table
+            *(column.text(layer).partition(": ")[0] for column in columns),
+            "█" * round(_BAR_COLUMNS * layer.share / most) if most else "",
+        )
+        for layer in shown
+    ]
+    words = ("tensor",) if grouping == "tensors" else (grouping.removesuffix("s"), "moved most")
+    header = (*words, *(column.title for column in columns), "")
+    sides = "l" * len(words) + "r" * len(columns) + "l"
+    lines = ["", *table(header, cells, left=sides)]
     for layer in shown:
         if layer.reason:
             lines += paragraph(f"skipped {layer.name}: {layer.reason}", indent="  ")
     if len(shown) < len(layers):
-        lines.append(f"(--all: {len(layers):,} layers)".rjust(64))
+        lines.append(f"(--all: {len(layers):,} {grouping})".rjust(64))
     return lines
 
 
 def _trust_line(trust: BoundRow) -> Lines:
-    if isinstance(trust.value, Exact):
-        value = trust.value.value
-        amount = f"x {value:.3g}" if value >= 1.0 else percent(value)
-    elif isinstance(trust.log10, Exact):
-        amount = f"x 10^{trust.log10.value:.1f}"
-    else:
-        amount = f"skipped ({trust.value.reason})" if isinstance(trust.value, Skipped) else ""
     notes = [a for a in trust.assumptions if a.startswith(("product over", "partial"))]
-    text = f"deep relative trust  {amount}  a model, not a bound: product of (1 + change) over "
-    text += f"{notes[0].removeprefix('product over ')}, minus 1. Outputs were not measured."
+    text = f"deep relative trust  {_times(trust)}  a model, not a bound: product of (1 + change) "
+    text += f"over {notes[0].removeprefix('product over ')}, minus 1. Outputs were not measured."
     for note in notes[1:]:
         head, _, listed = note.partition(": ")
         text += f" {head.capitalize()}: {names(listed.split(', '))}."
     return paragraph(text, indent=" " * 21)
+
+
+def _spectral_line(trust: BoundRow) -> Lines:
+    text = f"spectral trust       {_times(trust)}  a model too: the same product of spectral "
+    return paragraph(text + "changes, which are proved intervals.", indent=" " * 21)
+
+
+def _times(trust: BoundRow) -> str:
+    value = point(trust.value)
+    if value is not None:
+        return f"x {value:.3g}" if value >= 1.0 else percent(value)
+    if trust.log10 is not None and (log10 := point(trust.log10)) is not None:
+        return f"x 10^{log10:.1f}"
+    return f"skipped ({trust.value.reason})" if isinstance(trust.value, Skipped) else ""
 
 
 def _outputs(report: Report) -> Lines:
@@ -162,3 +170,6 @@ def _path_table(report: Report) -> Lines:
     covered = report.path[-1].bounds[-1].inputs
     title = f"along a + t(b - a); worst and certified on the first {count(covered or 0, 'input')}:"
     return [title, *table(header, rows), ""]
+
+
+_TRUST_LINES = {"deep_relative_trust": _trust_line, "spectral_trust": _spectral_line}

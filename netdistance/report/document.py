@@ -65,7 +65,7 @@ class PairingAccount:
 
 @dataclass(frozen=True, slots=True)
 class TensorRow:
-    """One tensor name with its metrics."""
+    """One tensor name with its metrics; `tied_to` is the earlier name of the same storage."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,6 +73,7 @@ class TensorRow:
     encoding_b: str | None
     layer: str
     metrics: Mapping[str, Quantity]
+    tied_to: str | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

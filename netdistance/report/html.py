@@ -17,10 +17,8 @@ from netdistance.report.document import Report
 from netdistance.report.escape import visible
 from netdistance.report.html_figure import inline_figure
 from netdistance.report.html_page import SCRIPT, STYLE
-from netdistance.report.layers import against_rounding, worst_first
-from netdistance.report.noise_floor import noise_floor
+from netdistance.report.layers import columns_of, worst_first
 from netdistance.report.sections import Section, sections_of, shown
-from netdistance.report.wording import percent
 
 _OPEN_ROWS = 40  # longer tables are folded
 _LEGEND = (
@@ -80,24 +78,16 @@ def _text(text: str) -> str:
 
 
 def _layers(report: Report) -> str:
-    layers = worst_first(report.tensors)
-    if not layers:
-        return ""
-    floor = noise_floor(report.tensors)
-    rounding = (f"x {floor.format} rounding",) if floor is not None else ()
+    layers, columns = worst_first(report.tensors), columns_of(report.tensors)
     rows = [
         (
             _cell(layer.name or "''"),
             _cell(layer.tensor),
-            (f"skipped: {layer.reason}", float("inf"))
-            if layer.change is None
-            else (percent(layer.change), layer.change),
-            *(_cell(against_rounding(layer, floor)) for _ in rounding),
-            (f"{100.0 * layer.share:.1f}%" if layer.share else "", layer.share),
+            *((column.text(layer), column.key(layer)) for column in columns),
         )
         for layer in layers
     ]
-    header = ("layer", "moved most", "change", *rounding, "share of trust")
+    header = ("layer", "moved most", *(column.title for column in columns))
     return _table("layers, worst first", header, rows, texts=2)
 
 

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from netdistance.report.escape import visible
+from netdistance.report.escape import shortened, visible
 
 COLUMNS = 80
+_LEAST_NAME = 16
 Lines = list[str]
 
 
@@ -27,11 +28,19 @@ def paragraph(text: str, *, indent: str = "") -> Lines:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: str = "l") -> Lines:
     """Aligned columns: to the left where `left` has an l at their place, numbers to the right.
 
-    They stand two blanks apart, or one where 80 columns need it.
+    They stand two blanks apart, or one where 80 columns need it; where that is too wide still, the
+    first column is shortened.
     """
     cells = [header, *rows]
     wide = _aligned(cells, left, gap=2)
-    return wide if max(map(len, wide)) <= COLUMNS else _aligned(cells, left, gap=1)
+    if max(map(len, wide)) <= COLUMNS:
+        return wide
+    narrow = _aligned(cells, left, gap=1)
+    if (beyond := max(map(len, narrow)) - COLUMNS) <= 0:
+        return narrow
+    first = max(len(visible(row[0])) for row in cells)
+    width = max(_LEAST_NAME, first - beyond)
+    return _aligned([(shortened(row[0], width), *row[1:]) for row in cells], left, gap=1)
 
 
 def _aligned(cells: Sequence[Sequence[str]], left: str, *, gap: int) -> Lines:

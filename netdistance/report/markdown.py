@@ -9,13 +9,12 @@ from netdistance.quantities import Skipped
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
 from netdistance.report.escape import shortened, visible
-from netdistance.report.layers import against_rounding, worst_first
-from netdistance.report.noise_floor import noise_floor
+from netdistance.report.layers import columns_of, worst_first
 from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
 from netdistance.report.run_groups import group_runs
 from netdistance.report.sections import sections_of, shown
 from netdistance.report.train_text import RUN_HEADER, run_cells
-from netdistance.report.wording import count, percent, quantity
+from netdistance.report.wording import count, quantity
 
 _LINES = 60
 _ROWS = 10
@@ -106,25 +105,15 @@ def _thresholds(report: Report) -> Block:
 
 
 def _layers(report: Report) -> Block:
-    layers = worst_first(report.tensors)
+    layers, columns = worst_first(report.tensors), columns_of(report.tensors)
     if not layers:
         return []
-    floor = noise_floor(report.tensors)
-    rounding = (f"x {floor.format} rounding",) if floor is not None else ()
     rows = [
-        (
-            layer.name or "''",
-            layer.tensor,
-            f"skipped: {layer.reason}" if layer.change is None else percent(layer.change),
-            *(
-                "" if (m := against_rounding(layer, floor)) is None else f"{m:.2g}x"
-                for _ in rounding
-            ),
-            f"{100.0 * layer.share:.1f}%" if layer.share else "",
-        )
+        (layer.name or "''", layer.tensor, *(column.text(layer) for column in columns))
         for layer in layers
     ]
-    return _table(("layer", "moved most", "change", *rounding, "share of trust"), rows, "layers")
+    header = ("layer", "moved most", *(column.title for column in columns))
+    return _table(header, rows, "layers")
 
 
 def _sweep(places: Sequence[SweepPoint]) -> Block:

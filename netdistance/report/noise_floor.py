@@ -23,6 +23,11 @@ class NoiseFloor:
     largest: float
 
     @property
+    def metric(self) -> str:
+        """The name of the multiple in a tensor's metrics."""
+        return f"rounding_multiple_{self.format}"
+
+    @property
     def explains(self) -> bool:
         """Whether no weight moved more than rounding to the format would move it."""
         return self.largest <= _ROUNDING

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from netdistance.quantities import Interval, Quantity, Skipped
-from netdistance.report.document import BoundRow, LayerNorm, Report, Sensitivity
+from netdistance.report.document import BoundRow, LayerNorm, Report
 from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import count, names
@@ -20,15 +20,17 @@ _HEADER = ("weight", "shape", "spectral norm", "log10", "stable rank", "of")
 def sensitivity_verdict(report: Report) -> str:
     """The product of the norms, the weights that make most of it, and what has no norm."""
     assert report.sensitivity is not None
-    found, product = report.sensitivity, report.sensitivity.log10_product
-    missing = [y.name for y in found.layers if isinstance(y.spectral_norm, Skipped)]
-    measured = len(found.layers) - len(missing)
+    product = report.sensitivity.log10_product
+    tied = {row.name for row in report.tensors if row.tied_to is not None}
+    layers = [layer for layer in report.sensitivity.layers if layer.name not in tied]
+    missing = [layer.name for layer in layers if isinstance(layer.spectral_norm, Skipped)]
+    measured = len(layers) - len(missing)
     if isinstance(product, Skipped):
         text = f"The product of the spectral norms has no number: {product.reason}."
     else:
         text = (
             f"The spectral norms of {count(measured, 'weight')} multiply to "
-            f"{_power(product)}{_dominating(found)}."
+            f"{_power(product)}{_dominating(layers)}."
         )
     if missing:
         text += f" Without a norm: {names(missing)}."
@@ -111,14 +113,15 @@ def _power(log10: Quantity) -> str:
     return f"10^{lower:.2f} to 10^{upper:.2f}"
 
 
-def _dominating(found: Sensitivity) -> str:
+def _dominating(layers: Sequence[LayerNorm]) -> str:
     """The fewest weights that make half of the growth, or that there is no such few.
 
     Logarithms add where norms multiply, so a weight's part of the growth is its logarithm, over
     the norms above 1.
     """
-    norms = [(y.spectral_norm.upper, y.name) for y in found.layers
-             if isinstance(y.spectral_norm, Interval)]  # fmt: skip
+    norms = [
+        (y.spectral_norm.upper, y.name) for y in layers if isinstance(y.spectral_norm, Interval)
+    ]
     parts = sorted(((math.log10(norm), name) for norm, name in norms if norm > 1.0), reverse=True)
     total, done, heaviest = math.fsum(part for part, _ in parts), 0.0, []
     for part, name in parts:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netdistance.report.compare_text import compare_lines
 from netdistance.report.document import Report
+from netdistance.report.layers import Grouping
 from netdistance.report.layout import Lines, paragraph
 from netdistance.report.perturb_text import perturb_lines
 from netdistance.report.sensitivity_text import sensitivity_lines
@@ -13,17 +14,22 @@ from netdistance.report.train_text import train_lines
 from netdistance.report.wording import names
 
 _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
-    "compare": compare_lines,
     "perturb": perturb_lines,
     "sensitivity": sensitivity_lines,
     "train": train_lines,
 }
 
 
-def render_text(report: Report, *, everything: bool = False) -> str:
-    """The report in 80 columns; `everything` shows all rows where a table would be cut."""
+def render_text(report: Report, *, everything: bool = False, grouping: Grouping = "layers") -> str:
+    """The report in 80 columns; `everything` shows all rows where a table would be cut.
+
+    `grouping` is what a row of compare's table is.
+    """
     lines = paragraph(report.verdict.text)
-    lines += _BODIES[report.study](report, everything)
+    if report.study == "compare":
+        lines += compare_lines(report, everything, grouping)
+    else:
+        lines += _BODIES[report.study](report, everything)
     lines += _thresholds(report)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

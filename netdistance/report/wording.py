@@ -38,6 +38,21 @@ def quantity(value: Quantity) -> str:
             assert_never(unreachable)
 
 
+def percent_span(value: Quantity) -> str:
+    """A number, or both ends of an interval where three digits tell them apart, as percentages.
+
+    >>> percent_span(Exact(0.5)), percent_span(Interval(0.5, 0.50001))
+    ('50.0%', '50.0%')
+    >>> percent_span(Interval(0.5, 0.6)), percent_span(Skipped("needs --spectral"))
+    ('50.0–60.0%', '–')
+    """
+    if not isinstance(value, Interval):
+        return without_error(value)
+    lower, upper = percent(value.lower), percent(value.upper)
+    unit = upper[-1]
+    return upper if lower == upper else f"{lower.removesuffix(unit)}–{upper}"
+
+
 def _with_error(number: float, stderr: float) -> str:
     """Number and standard error in one unit; two digits of an error are more than is known of it.
 

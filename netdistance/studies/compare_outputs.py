@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from netdistance.bounds.path import Path, deviation_rows
@@ -11,6 +10,7 @@ from netdistance.networks.inputs import load_inputs, load_targets
 from netdistance.networks.load import load_network
 from netdistance.progress import Progress
 from netdistance.report.document import Report
+from netdistance.studies.compare_options import CompareOptions
 
 PLACES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -19,32 +19,30 @@ def add_outputs(
     report: Report,
     a: Checkpoint,
     b: Checkpoint,
+    options: CompareOptions,
     *,
-    model: str,
-    inputs: str | os.PathLike[str],
-    targets: str | os.PathLike[str] | None,
-    certify: int,
-    batch_size: int,
-    device: str,
     progress: Progress,
 ) -> Report:
     """The report with what the outputs do, the bounds beside it, and the curve from a to b.
+
+    `options` names a model and inputs.
 
     Raises:
         InputError: the network or the inputs cannot be used.
         BoundViolationError: a certificate lies below a measurement.
     """
-    network = load_network(model, device=device)
-    data = load_inputs(inputs)
-    labels = load_targets(targets, len(data.values)) if targets else None
+    assert options.model is not None and options.inputs is not None
+    network = load_network(options.model, device=options.device)
+    data = load_inputs(options.inputs)
+    labels = load_targets(options.targets, len(data.values)) if options.targets else None
     with progress.task("running both networks", len(PLACES)) as advance:
         path = Path.of(
             network,
             network.state_from(a),
             network.state_from(b),
             data.values,
-            certify=certify,
-            batch_size=batch_size,
+            certify=options.certify,
+            batch_size=options.batch_size,
         )
         points = []
         for t in PLACES:

@@ -46,24 +46,31 @@ def sensitivity(
     options = options or SensitivityOptions()
     with open_checkpoint(path) as checkpoint:
         specs = _weights(checkpoint)
+        tied = _tied(checkpoint, specs)
+        layers: dict[str, LayerNorm] = {}
         with progress.task("spectral norms", sum(spec.elements for spec in specs)) as advance:
-            layers = []
             for spec in specs:
-                layers.append(_layer(checkpoint, spec, options))
+                first = tied.get(spec.name)
+                layers[spec.name] = (
+                    _layer(checkpoint, spec, options)
+                    if first is None
+                    else replace(layers[first], name=spec.name)
+                )
                 advance(spec.elements)
         checkpoint.verify_unchanged()
         source = provenance(options, checkpoint)
-    row = spectral_product(layers)
+    row = spectral_product(list(layers.values()), tied)
     assert row.log10 is not None
     report = Report(
         study="sensitivity",
         provenance=source,
         verdict=Verdict(""),
         tensors=tuple(
-            TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}) for s in specs
+            TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}, tied.get(s.name))
+            for s in specs
         ),
         bounds=(row,),
-        sensitivity=Sensitivity(row.log10, tuple(layers)),
+        sensitivity=Sensitivity(row.log10, tuple(layers.values())),
     )
     return replace(report, verdict=Verdict(sensitivity_verdict(report)))
 
@@ -79,6 +86,15 @@ def _weights(checkpoint: Checkpoint) -> list[TensorSpec]:
         what = "holds no floating-point tensor with two or more axes, and so no weight to measure"
         raise NothingComparableError(f"{checkpoint.path}: {what}")
     return sorted(found, key=lambda spec: natural_key(spec.name))
+
+
+def _tied(checkpoint: Checkpoint, specs: list[TensorSpec]) -> dict[str, str]:
+    """The weights whose storage an earlier weight has, and that weight's name."""
+    first: dict[str, str] = {}
+    for spec in specs:
+        first.setdefault(checkpoint.ties.get(spec.name, spec.name), spec.name)
+    earlier = {s.name: first[checkpoint.ties.get(s.name, s.name)] for s in specs}
+    return {name: other for name, other in earlier.items() if other != name}
 
 
 def _layer(checkpoint: Checkpoint, spec: TensorSpec, options: SensitivityOptions) -> LayerNorm:

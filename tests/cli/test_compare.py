@@ -176,10 +176,10 @@ def test_nothing_comparable_is_4(folder: Path) -> None:
 def test_an_internal_error_is_70_and_shows_its_traceback_on_request(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("a defect\nin two lines")
 
-    monkeypatch.setattr("netdistance.studies.compare.trust_row", broken)
+    monkeypatch.setattr("netdistance.studies.compare.trust_rows", broken)
     outcome = compared(folder)
     assert error_problem(outcome, 70, "ZeroDivisionError: a defect in two lines", "--debug") == ""
     files = (folder / "a.safetensors", folder / "b.safetensors")
@@ -192,7 +192,7 @@ def test_memory_that_is_not_there_is_3(folder: Path, monkeypatch: pytest.MonkeyP
     def too_much(*arguments: object, **options: object) -> None:
         raise MemoryError("Unable to allocate 8 TiB")
 
-    monkeypatch.setattr("netdistance.studies.compare.stream_sums", too_much)
+    monkeypatch.setattr("netdistance.studies.compare.measure_pairs", too_much)
     assert error_problem(compared(folder), 3, "not enough memory", "8 TiB") == ""
 
 
@@ -206,7 +206,8 @@ def test_quiet_says_nothing_but_the_code(folder: Path) -> None:
 
 def test_all_shows_every_layer(tmp_path: Path) -> None:
     many = {f"{index}.weight": np.full((2, 2), index + 1.0) for index in range(20)}
-    short, full = (compared(tmp_path, *more, a=many, b=many) for more in ((), ("--all",)))
+    moved = {name: 2.0 * value for name, value in many.items()}
+    short, full = (compared(tmp_path, *more, a=many, b=moved) for more in ((), ("--all",)))
     assert "(--all: 20 layers)" in short.out
     assert "(--all" not in full.out
     assert len(full.out.splitlines()) == len(short.out.splitlines()) + 7

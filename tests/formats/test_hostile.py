@@ -119,13 +119,13 @@ def during_reading(
     large = {"w": np.ones(1 << 17, np.float32)}
     for name in "ab":
         (folder / name).write_bytes(safetensors(large))
-    real = study.stream_sums
+    real = study.measure_pairs
 
     def changed(*arguments: object, **options: object) -> object:
         change(folder / "a")
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(study, "stream_sums", changed)
+    monkeypatch.setattr(study, "measure_pairs", changed)
     return invoke("compare", folder / "a", folder / "b")
 
 

@@ -18,7 +18,7 @@ import pytest
 from netdistance import errors
 from netdistance.bounds import BOUND_NAMES
 from netdistance.cli import app
-from netdistance.distances import ROUNDING_METRICS, SUM_METRICS
+from netdistance.distances import MATRIX_METRICS, ROUNDING_METRICS, SUM_METRICS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -204,7 +204,7 @@ def test_every_error_class_is_in_the_reference() -> None:
 
 
 def test_every_default_metric_is_in_the_reference() -> None:
-    names = [m.name for m in SUM_METRICS] + [m.name for m in ROUNDING_METRICS]
+    names = [m.name for m in (*SUM_METRICS, *ROUNDING_METRICS, *MATRIX_METRICS)]
     assert missing(names, reference()) == []
 
 

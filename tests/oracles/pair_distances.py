@@ -1,4 +1,4 @@
-"""Slow twins of the default metrics: exact integer sums, then 100 digits (mpmath).
+"""Slow twins of the metrics that stream: exact integer sums, then 100 digits (mpmath).
 
 Every float64 is an integer times 2^-1074, so sums of squares and products are exact integers and
 nothing in them can cancel, overflow or underflow.
@@ -76,12 +76,41 @@ def changed_fraction(a: np.ndarray, b: np.ndarray) -> Number:
     return mpmath.mpf(sum(u != v for u, v in pairs)) / max(len(pairs), 1)
 
 
+def sign_flips(a: np.ndarray, b: np.ndarray) -> Number:
+    """Numbers whose product is negative over all numbers, by exact integers."""
+    x, y = integers(a), integers(b)
+    return mpmath.mpf(sum(u * v < 0 for u, v in zip(x, y, strict=True))) / max(len(x), 1)
+
+
+def sparsity_a(a: np.ndarray, b: np.ndarray) -> Number:
+    """Zeros over all elements."""
+    return mpmath.mpf(a.tolist().count(0)) / max(a.size, 1)
+
+
+def sparsity_b(a: np.ndarray, b: np.ndarray) -> Number:
+    """Zeros over all elements."""
+    return sparsity_a(b, a)
+
+
+def relative_max(a: np.ndarray, b: np.ndarray) -> Number:
+    """The largest modulus of a difference over the largest of a."""
+    moved, largest = max_abs(a, b), max_abs(np.zeros_like(a), a)
+    assert moved is not None
+    if not moved:
+        return mpmath.mpf(0)
+    return moved / largest if largest else None
+
+
 TWINS: dict[str, Twin] = {
     "relative_frobenius": relative_frobenius,
     "max_abs": max_abs,
     "angle_rad": angle_rad,
     "sqnr_db": sqnr_db,
     "changed_fraction": changed_fraction,
+    "sign_flips": sign_flips,
+    "sparsity_a": sparsity_a,
+    "sparsity_b": sparsity_b,
+    "relative_max": relative_max,
 }
 # absolute where a metric says so, else relative
 ABSOLUTE = {"angle_rad": 1e-8, "sqnr_db": 1e-11}

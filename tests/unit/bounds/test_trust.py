@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import mpmath
 import pytest
 
 from netdistance.bounds.trust import (
+    SPECTRAL_TRUST,
     log1p_sum,
     log10_trust,
+    trust_along,
     trust_from_log1p_sum,
     trust_of_sum,
     trust_row,
@@ -17,7 +20,7 @@ from netdistance.bounds.trust import (
 )
 from netdistance.checkpoints.base import TensorSpec
 from netdistance.pairing.match import Pairing, TensorPair
-from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.quantities import Exact, Interval, Quantity, Skipped
 from netdistance.report.document import TensorRow
 
 NOTHING = Pairing((), (), (), (), ())
@@ -146,3 +149,54 @@ def test_a_share_of_a_skipped_trust_is_skipped() -> None:
     rows = [row("w", Exact(0.1)), row("v", Skipped("NaN"))]
     (share, _) = (r.metrics.get("trust_share") for r in with_shares(rows, trust_row(rows, NOTHING)))
     assert share == Skipped("deep relative trust is skipped")
+
+
+def test_a_tied_tensor_counts_once_and_its_share_says_where() -> None:
+    rows = [row("embed", Exact(0.5)), replace(row("head", Exact(0.5)), tied_to="embed")]
+    found = trust_row(rows, NOTHING)
+    assert close(found.value, 0.5)
+    assert "product over 1 weights" in found.assumptions
+    assert "1 tied tensors are counted once, under their first name" in found.assumptions
+    first, second = (r.metrics["trust_share"] for r in with_shares(rows, found))
+    assert (first, second) == (Exact(1.0), Skipped("tied to embed, and counted there"))
+
+
+ENDS = ([(0.1, 0.2), (1e-9, 2e-9)], [(1.5, 1.6)] * 300, [(0.0, 0.0), (1e-17, 2e-17)])
+
+
+def spectral(name: str, lower: float, upper: float) -> TensorRow:
+    change = Exact(upper) if lower == upper else Interval(lower, upper)
+    return replace(row(name, Exact(9.0)), metrics={"relative_spectral": change})
+
+
+@pytest.mark.parametrize("ends", ENDS, ids=str)
+@pytest.mark.parametrize("t", [1.0, 0.1])
+def test_the_spectral_sibling_holds_the_products_of_both_ends(
+    ends: list[tuple[float, float]], t: float
+) -> None:
+    rows = [spectral(f"{place}.w", *pair) for place, pair in enumerate(ends)]
+    found = trust_along(trust_row(rows, NOTHING, SPECTRAL_TRUST), rows, t)
+    assert (found.name, found.standing) == ("spectral_trust", "modelled")
+    assert isinstance(found.value, Interval)
+    with mpmath.workdps(60):
+        lower, upper = (product([t * pair[side] for pair in ends]) for side in (0, 1))
+        assert found.value.lower <= lower and upper <= found.value.upper
+        assert found.value.upper <= upper * (1 + mpmath.mpf("1e-11"))
+        assert isinstance(found.log10, Interval)
+        assert found.log10.lower <= mpmath.log10(lower) <= mpmath.log10(upper) <= found.log10.upper
+
+
+def test_the_spectral_sibling_keeps_its_sum_where_it_overflows() -> None:
+    rows = [spectral(f"{place}.w", 1e300, 1.1e300) for place in range(3)]
+    found = trust_row(rows, NOTHING, SPECTRAL_TRUST)
+    assert isinstance(found.value, Skipped) and "overflows" in found.value.reason
+    assert isinstance(found.log1p_sum, Interval) and isinstance(found.log10, Interval)
+
+
+def test_confidences_meet_in_the_spectral_sibling() -> None:
+    rows = [
+        replace(spectral(name, 0.1, 0.2), metrics={"relative_spectral": Interval(0.1, 0.2, 0.99)})
+        for name in "vw"
+    ]
+    found = trust_row(rows, NOTHING, SPECTRAL_TRUST).value
+    assert isinstance(found, Interval) and found.confidence == pytest.approx(0.98)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from netdistance.checkpoints.base import TensorSpec
-from netdistance.distances.measure import is_identical, metrics_of
+from netdistance.distances.measure import Measured, is_identical, metrics_of
 from netdistance.distances.noise_floor import ROUNDING_METRICS
 from netdistance.distances.relative import SUM_METRICS, angle_rad
+from netdistance.distances.structure import MATRIX_METRICS
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
 from netdistance.quantities import Exact, Quantity, Skipped
@@ -65,15 +66,19 @@ def pair(encoding: str, unreadable: str | None = None) -> TensorPair:
 
 
 def test_what_could_not_be_read_is_skipped_with_its_reason() -> None:
-    found = metrics_of(pair("F32", "in b: F6_E2M3 has no decoder"), None)
+    found = metrics_of(pair("F32", "in b: F6_E2M3 has no decoder"), Measured())
     assert set(found.values()) == {Skipped("in b: F6_E2M3 has no decoder")}
-    assert found.keys() == {metric.name for metric in (*SUM_METRICS, *ROUNDING_METRICS)}
+    default = [metric for metric in SUM_METRICS if metric.default]
+    known = {metric.name for metric in (*default, *ROUNDING_METRICS, *MATRIX_METRICS)}
+    assert found.keys() == known
+    more = metrics_of(pair("F32", "in b: no decoder"), Measured(all_metrics=True))
+    assert more.keys() - known == {m.name for m in SUM_METRICS if not m.default}
 
 
 def test_integers_compare_by_equality() -> None:
-    same = metrics_of(pair("I64"), PairSums(elements=4))
+    same = metrics_of(pair("I64"), Measured(PairSums(elements=4)))
     assert same["relative_frobenius"] == Exact(0.0)
-    found = metrics_of(pair("I64"), PairSums(elements=4, changed=1))
+    found = metrics_of(pair("I64"), Measured(PairSums(elements=4, changed=1)))
     assert found["changed_fraction"] == Exact(0.25)
     assert found["relative_frobenius"] == Skipped(
         "1 of 4 integers differ: integers compare by equality"

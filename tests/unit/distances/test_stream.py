@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_left_to_its_row(tmp_path: Path) -> None:
 def test_an_error_in_a_thread_arrives(
     files: tuple[Checkpoint, Checkpoint], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise CheckpointError("f", "changed while being read")
 
     monkeypatch.setattr(stream, "_span_sums", fail)

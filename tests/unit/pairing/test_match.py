@@ -95,3 +95,28 @@ def test_natural_order() -> None:
 def test_the_order_is_total(names: list[str]) -> None:
     assert len({natural_key(name) for name in names}) == len(names)
     sorted(names, key=natural_key)
+
+
+def ties_of(pairing: Pairing) -> dict[str, str]:
+    return {pair.name: pair.tied_to for pair in pairing.pairs if pair.tied_to is not None}
+
+
+def test_tied_on_both_sides_is_tied() -> None:
+    tensors = specs(embed=("F32", (2, 2)), head=("F32", (2, 2)), own=("F32", (2, 2)))
+    both = {"head": "embed"}
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b=both)) == {"head": "embed"}
+    # b's own tensor may have moved elsewhere
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=both)) == {}
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b={"head": "own"})) == {}
+
+
+def test_a_tie_whose_first_name_has_no_partner_leads_to_the_next() -> None:
+    tensors = specs(first=("F32", (2, 2)), second=("F32", (2, 2)), third=("F32", (2, 2)))
+    ties = {"second": "first", "third": "first"}
+    fewer = {name: spec for name, spec in tensors.items() if name != "first"}
+    found = pair_tensors(tensors, fewer, ties_a=ties, ties_b={"third": "second"})
+    assert ties_of(found) == {"third": "second"}
+    # it is only in a by name: its values are compared under the others'
+    assert found.only_a == ("first",)
+    assert found.lonely_weights == ()
+    assert pair_tensors(tensors, fewer).lonely_weights == ("first",)
