@@ -42,9 +42,9 @@ def percent_span(value: Quantity) -> str:
     """A number, or both ends of an interval where three digits tell them apart, as percentages.
 
     >>> percent_span(Exact(0.5)), percent_span(Interval(0.5, 0.50001))
-    ('50.0%', '50.0%')
+    ('50%', '50%')
     >>> percent_span(Interval(0.5, 0.6)), percent_span(Skipped("needs --spectral"))
-    ('50.0–60.0%', '–')
+    ('50–60%', '–')
     """
     if not isinstance(value, Interval):
         return without_error(value)
