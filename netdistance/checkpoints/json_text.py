@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,9 @@ def json_object(raw: bytes, path: Path, what: str) -> dict[str, Any]:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        key.encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
-        if key in result:
-            raise _DuplicateKeyError(f"the key {key!r} stands twice")
-        result[key] = value
+    result = dict(pairs)
+    "".join(result).encode()  # a lone surrogate is no text: UnicodeEncodeError, a ValueError
+    if len(result) < len(pairs):
+        count = Counter(key for key, _ in pairs)
+        raise _DuplicateKeyError(f"the key {max(count, key=count.__getitem__)!r} stands twice")
     return result

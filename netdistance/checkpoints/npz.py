@@ -203,10 +203,18 @@ class NpzCheckpoint(Checkpoint):
         with self._whole_lock:
             if self._whole is None or self._whole[0] != name:
                 self._whole = None
-                raw = np.empty(self.specs[name].nbytes, dtype=np.uint8)
+                raw = self._room_for(name)
                 self._fill(name, member, 0, raw)
                 self._whole = name, raw.view(member.dtype).reshape(self.specs[name].shape[::-1]).T
             return self._whole[1]
+
+    def _room_for(self, name: str) -> NDArray[np.uint8]:
+        wanted = self.specs[name].nbytes
+        try:
+            return np.empty(wanted, dtype=np.uint8)
+        except MemoryError as error:
+            what = f"in Fortran order: {wanted} bytes do not fit into memory; save it in C order"
+            raise CheckpointError(self.path, what, tensor=name) from error
 
     def _fill(self, name: str, member: _Member, offset: int, raw: NDArray[np.uint8]) -> None:
         """The bytes of a tensor from `offset` on."""

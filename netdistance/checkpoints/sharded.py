@@ -128,13 +128,21 @@ def _weight_map(raw: bytes, path: Path) -> dict[str, str]:
 
 def _name_problem(shard: object) -> str | None:
     """Why a shard's name is refused before anything is looked up."""
-    if not isinstance(shard, str) or not shard or "\0" in shard:
+    if not isinstance(shard, str) or not shard or "\0" in shard or not _is_text(shard):
         return "is no file name"
     if PurePosixPath(shard).is_absolute():
         return "is an absolute path, expected a name in this folder"
     if ".." in PurePosixPath(shard).parts:
         return "leads out of the folder"
     return None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()  # a lone surrogate is no text
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _files(index: Path, shards: list[str]) -> dict[str, Path]:

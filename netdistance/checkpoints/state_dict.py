@@ -39,7 +39,7 @@ class StateDictCheckpoint(Checkpoint):
         )
         torch = sys.modules.get("torch")
         arrays, tensors = (np.ndarray, np.generic), () if torch is None else (torch.Tensor,)
-        values, left_out = named_tensors(content, (*arrays, *tensors))
+        values, left_out = named_tensors(content, (*arrays, *tensors), self.path)
         self._arrays = {n: np.asarray(v) for n, v in values.items() if isinstance(v, arrays)}
         self._tensors: dict[str, Tensor] = {
             n: v for n, v in values.items() if n not in self._arrays

@@ -11,7 +11,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,14 @@ class TorchCheckpoint(Checkpoint):
         try:
             self._state = FileState.of(self._descriptor)
             self.nbytes = self._state.nbytes
-            content, opened = unwrap(_load(path, self._descriptor), path)
-            self._tensors, left_out = named_tensors(content, torch.Tensor)
-            self.notes = opened + left_out
+            records = _record_sizes(path)
+            loaded = _load(path, self._descriptor, zipped=records is not None)
+            content, opened = unwrap(loaded, path)
+            tensors, left_out = named_tensors(content, torch.Tensor, path)
+            sizes = range(self.nbytes + 1) if records is None else records
+            _require_stored(tensors, sizes, path)
+            self._tensors, dequantised = _dequantised(tensors, path)
+            self.notes = opened + left_out + dequantised
             self.ties = ties_of(self._tensors)
             self.specs = {name: spec_of(name, value) for name, value in self._tensors.items()}
         except BaseException:
@@ -88,8 +93,7 @@ class TorchCheckpoint(Checkpoint):
             self._tensors = {}
 
 
-def _load(path: Path, descriptor: int) -> Any:
-    zipped = _is_plain_archive(path)
+def _load(path: Path, descriptor: int, *, zipped: bool) -> Any:
     if not zipped and os.pread(descriptor, 2, 0) == b"PK":
         raise CheckpointError(path, "truncated: a zip archive without the directory at its end")
     # by descriptor: torch takes what is called .safetensors for that, and this file is not replaced
@@ -99,17 +103,21 @@ def _load(path: Path, descriptor: int) -> Any:
             action="ignore"
         ):  # torch warns of pickles that it then refuses
             return torch.load(opened, map_location="cpu", weights_only=True, mmap=zipped or None)  # noqa: TID251
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise CheckpointError(path, "asks for more memory than there is") from error
     except Exception as error:  # torch raises a dozen classes here, none of them a contract
         raise CheckpointError(path, _refusal(error)) from error
 
 
-def _is_plain_archive(path: Path) -> bool:
-    """Whether it is a zip; refuses TorchScript and compression, which torch.save never uses."""
+def _record_sizes(path: Path) -> frozenset[int] | None:
+    """How long the entries of a zip are, None of no zip.
+
+    Raises:
+        CheckpointError: TorchScript, or compression, which torch.save never uses.
+    """
     try:
         if not zipfile.is_zipfile(path):
-            return False
+            return None
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except Exception as error:  # zipfile raises half a dozen classes at a damaged directory
@@ -121,7 +129,22 @@ def _is_plain_archive(path: Path) -> bool:
         raise CheckpointError(
             path, f"compressed entry {packed[0].filename!r}: torch.save never compresses; not read"
         )
-    return True
+    return frozenset(entry.file_size for entry in entries)
+
+
+def _require_stored(tensors: Mapping[str, torch.Tensor], sizes: Container[int], path: Path) -> None:
+    """Refuse a storage of a size that the file cannot hold.
+
+    torch maps a storage of a zip without asking how long its entry is, and builds one of any size
+    where a pickle calls for a tensor without data.
+    """
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_meta:
+            continue
+        claimed = tensor.untyped_storage().nbytes()
+        if claimed not in sizes:
+            what = f"its storage claims {claimed} bytes, and nothing in the file is as long"
+            raise CheckpointError(path, what, tensor=name)
 
 
 def _refusal(error: Exception) -> str:
@@ -137,8 +160,25 @@ def _refusal(error: Exception) -> str:
             f"refused: unpickling it needs {found[1]}, which could run code; "
             "save its tensors alone, with torch.save(model.state_dict(), ...) or safetensors"
         )
+    wanted = re.search(r"you tried to allocate (\d+) bytes", text)
+    if wanted is not None:
+        return f"asks for {wanted[1]} bytes at once, more memory than there is"
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
     return f"not a readable torch file ({first[:160]})"
+
+
+def _dequantised(
+    tensors: dict[str, torch.Tensor], path: Path
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """The tensors, those of torch's quantised types by what they stand for, and a note of them."""
+    names = [name for name, tensor in tensors.items() if tensor.is_quantized]
+    if not names:
+        return tensors, ()
+    try:
+        values = {name: tensors[name].dequantize() for name in names}
+    except RuntimeError as error:  # scales or zero points that do not fit the tensor
+        raise CheckpointError(path, f"a quantised tensor cannot be read ({error})") from error
+    return tensors | values, (f"quantised tensors are read by value: {', '.join(names)}",)
 
 
 def spec_of(name: str, tensor: torch.Tensor) -> TensorSpec:

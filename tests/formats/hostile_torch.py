@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import struct
 import warnings
 import zipfile
 from argparse import Namespace
@@ -99,9 +100,76 @@ def _laughs() -> list[Any]:
     return content
 
 
+def replaced(content: bytes, old: bytes, new: bytes) -> bytes:
+    before, found, after = content.rpartition(old)
+    assert found
+    return before + new + after
+
+
+def pickled(old: bytes, new: bytes, *, zipped: bool = True) -> bytes:
+    """A torch file of the good tensors whose pickle says something else in one place."""
+    content = torch_bytes(STATE, zipped=zipped)
+    target = io.BytesIO()
+    if not zipped:
+        return replaced(content, old, new)
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w") as packed:
+        for item in source.namelist():
+            data = source.read(item)
+            packed.writestr(item, replaced(data, old, new) if "data.pkl" in item else data)
+    return target.getvalue()
+
+
+def number(value: int) -> bytes:
+    """A pickle's opcode for an integer of 8 bytes."""
+    return b"\x8a\x08" + struct.pack("<q", value)
+
+
+def called(function: bytes, argument: int) -> bytes:
+    """A pickle's opcodes for one more entry, 'z', the result of a call."""
+    return b"X\1\0\0\0zc" + function + b"\n" + number(argument) + b"\x85Ru."
+
+
+def _quantised() -> dict[str, torch.Tensor]:
+    with warnings.catch_warnings(action="ignore"):  # torch deprecates what users still send
+        scales, zeros = torch.tensor([0.5, 0.25]), torch.tensor([0, 1])
+        return {
+            "w": torch.quantize_per_channel(STATE["w"], scales, zeros, 0, torch.qint8),
+            "v": torch.quantize_per_tensor(STATE["v"], 0.25, 3, torch.quint8),
+        }
+
+
 def _meta(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.to("meta") for name, value in state.items()}
 
+
+ADAM = {"state": {0: {"exp_avg": STATE["w"]}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+SHAPE = b"K\x02K\x02\x86"  # of w: two small numbers and their tuple
+LONG = "'z': its storage claims 4294967296 bytes, and nothing in the file is as long"
+GIBI = 1 << 30
+TENSOR = called(b"torch\nTensor", GIBI)
+BYTES = called(b"__builtin__\nbytearray", 1 << 60)
+# files that ask for far more than they hold: none of it may be allocated and touched
+CLAIMS = (
+    *(
+        made(
+            f"{layout} that claims {what}",
+            lambda f, old=old, new=new, layout=layout: pickled(old, new, zipped=layout == "zip"),
+            3,
+            *words,
+        )
+        for layout, what, old, new, *words in (
+            ("zip", "a longer storage", b"K\x04tq", number(5) + b"tq", "tensor 'w': ", "claims"),
+            ("zip", "a storage of 2^42", b"K\x04tq", number(1 << 40) + b"tq", "tensor 'w': "),
+            ("zip", "a shape of 2^31", SHAPE, number(GIBI) + SHAPE[2:], "not resizable"),
+            ("zip", "a tensor of 4 GiB", b"u.", TENSOR, LONG),
+            ("zip", "2^60 bytes", b"u.", BYTES, "more memory"),
+            ("legacy", "a storage of 4 GiB", b"K\x04Ntq", number(GIBI) + b"Ntq", "wrong byte size"),
+            ("legacy", "a storage of 2^62", b"K\x04Ntq", number(1 << 60) + b"Ntq", "more memory"),
+            ("legacy", "a shape of 2^31", SHAPE, number(GIBI) + SHAPE[2:], "wrong byte size"),
+            ("legacy", "a tensor of 4 GiB", b"u.", TENSOR, LONG),
+        )
+    ),
+)
 
 REFUSED = "refused: unpickling it needs"
 
@@ -144,6 +212,33 @@ TORCH_CASES = (
     saved("empty dict", {}, 4, "holds no tensors"),
     saved("dict of itself", _cycle(), 4, "holds no tensors"),
     saved("nested 100 deep", _deep(100), 4, "holds no tensors"),
+    saved("mappings in a mapping", {"net": STATE}, 4, "Try --strip-prefix 'net.'"),
+    saved("list in a mapping", {**STATE, "heads": [STATE]}, 0, '"heads.0.w"'),
+    saved("name twice", {**STATE, "a.b": STATE["v"], "a": {"b": STATE["v"]}}, 3, "'a.b'", "two"),
+    saved("7 and '7'", {**STATE, "7": STATE["v"], 7: STATE["v"]}, 3, "'7'", "this name"),
+    saved("optimiser under a name of its own", {**STATE, "adam": ADAM}, 0, "left out: adam"),
+    saved("optimiser alone", ADAM, 3, "the state of an optimiser"),
+    saved("many references in a mapping", {**STATE, "x": _laughs()}, 0, "left out: x"),
+    saved("quantised", _quantised(), 0, '"compared": 2', '"identical": 2', "read by value: w, v"),
+    *(
+        made(
+            f"name nested {depth} deep",
+            lambda f, depth=depth: pickled(b"u.", b"N" + b"\x85" * depth + b"K\1u."),
+            0,
+            "left out: ",
+        )
+        for depth in (10, 20_000)
+    ),
+    *(
+        made(
+            f"{'zip' if zipped else 'legacy file'} saved on a GPU",
+            lambda f, zipped=zipped: pickled(b"\3\0\0\0cpu", b"\6\0\0\0cuda:0", zipped=zipped),
+            0,
+            '"identical": 2',
+        )
+        for zipped in (True, False)
+    ),
+    *CLAIMS,
     saved("many references", _laughs(), 3, "holds a list"),
     saved("meta tensors alone", _meta(STATE), 4, "has no data"),
     saved("meta beside data", {**STATE, **_meta({"w": STATE["w"]})}, 0, "has no data"),

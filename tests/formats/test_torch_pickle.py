@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +129,48 @@ def test_wrappers_are_opened_and_named(tmp_path: Path, content: object, note: st
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
-    content = {**STATE, "epoch": 3, "nested": {"m": torch.ones(2)}, 7: torch.ones(1), 8: None}
+    content = {**STATE, "epoch": 3, "empty": {}, 7: torch.ones(1), 8: None, "log": {"loss": [1.0]}}
     with open_checkpoint(save(content, tmp_path / "f")) as checkpoint:
         assert list(checkpoint.specs) == ["w", "7"]
         (note,) = checkpoint.notes
-    assert note == "entries that are not tensors were left out: epoch, nested, 8"
+    assert note == "entries that are not tensors were left out: epoch, empty, 8, log"
+
+
+def test_what_is_nested_is_named_by_its_way(tmp_path: Path) -> None:
+    encoder = {"weight": torch.ones(2), "steps": 3, "heads": [torch.ones(1), {"w": torch.ones(4)}]}
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))])
+    adam.param_groups[0]["params"][0].grad = torch.ones(1)
+    adam.step()
+    content = {"encoder": encoder, "again": encoder, "training": {"optim": adam.state_dict()}}
+    with open_checkpoint(save(content, tmp_path / "f")) as checkpoint:
+        shapes = {name: spec.shape for name, spec in checkpoint.specs.items()}
+        (note,) = checkpoint.notes
+    names = ("encoder.weight", "encoder.heads.0", "encoder.heads.1.w")
+    assert shapes == dict(zip(names, ((2,), (1,), (4,)), strict=True))
+    assert note.endswith("left out: encoder.steps, again, training")
+
+
+def test_quantised_tensors_are_read_by_value(tmp_path: Path) -> None:
+    values = torch.tensor([[-3.0, 1.5, 0.0], [0.25, 0.5, -31.75]])
+    scales, zeros = torch.tensor([0.5, 0.25]), torch.tensor([3, -1])
+    with warnings.catch_warnings(action="ignore"):  # torch deprecates what users still send
+        state = {
+            "tensor": torch.quantize_per_tensor(values, 0.25, 0, torch.qint8),
+            "rows": torch.quantize_per_channel(values, scales, zeros, 0, torch.qint8),
+        }
+        save(state, tmp_path / "f")
+    by_hand = {
+        name: ((codes := state[name].int_repr().double()) - zero) * scale
+        for name, zero, scale in (
+            ("tensor", 0, 0.25),
+            ("rows", zeros[:, None], scales[:, None].double()),
+        )
+    }
+    assert codes.abs().max() > 0
+    with open_checkpoint(tmp_path / "f") as checkpoint:
+        for name, expected in by_hand.items():
+            assert same_values(checkpoint.read(name), expected.float().numpy())
+        assert checkpoint.notes == ("quantised tensors are read by value: tensor, rows",)
 
 
 def test_siblings_of_a_wrapper_are_named(tmp_path: Path) -> None:
@@ -172,3 +211,22 @@ def test_a_view_is_not_changed_by_reading(tmp_path: Path) -> None:
             assert block.sum() == 9.0
         checkpoint.verify_unchanged()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("content", [STATE, {"w": torch.nn.Linear(2, 2)}], ids=["good", "refused"])
+def test_it_is_loaded_once_as_weights_alone_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: Any, zipped: bool
+) -> None:
+    path, calls = save(content, tmp_path / "f", zipped=zipped), []
+    load = torch.load  # noqa: TID251
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        calls.append(options)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    with suppress(CheckpointError):
+        open_checkpoint(path).close()
+    mmap = True if zipped else None
+    assert calls == [{"weights_only": True, "map_location": "cpu", "mmap": mmap}]
