@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from netdistance.quantities import Skipped, point
 from netdistance.report.document import BoundRow
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import percent, quantity
+from netdistance.report.wording import percent, percent_span, quantity
 
 BOUND_HEADER = ("bound", "standing", "over", "inputs", "says", "measured worst")
 
@@ -20,7 +20,8 @@ def bound_cells(row: BoundRow) -> tuple[str, ...]:
         row.standing,
         row.over,
         "all" if row.inputs is None else f"{row.inputs:,}",
-        quantity(row.value),
+        # ≤ is for theorems: the interval of a model has two ends like any other number
+        percent_span(row.value) if row.standing == "modelled" else quantity(row.value),
         quantity(row.measured),
     )
 

@@ -37,7 +37,7 @@ def layer_figure(report: Report) -> Figure:
     trust = (point(row.value) for row in report.bounds if row.name == "deep_relative_trust")
     amount = next(trust, None)
     title = "deep relative trust, a model" + ("" if amount is None else f": {amount:.3g} in all")
-    below.set(ylabel="share of trust", xlabel="layer")
+    below.set(ylabel="share of trust", xlabel="layer, in the order of names")
     below.set_title(title, fontsize=9, loc="left")
     step = max(1, -(-len(layers) // _MOST_LABELS))
     below.set_xticks(

@@ -51,11 +51,15 @@ def prose(text: str) -> str:
     >>> prose("b is close to a (2.weight)."), prose("ask @you at [x](y) <b>")
     ('b is close to a (2.weight).', 'ask `@you` at `[x](y)` `<b>`')
     """
-    words = visible(text).split(" ")
-    plain = [_PLAIN.fullmatch(word) and not _LINK.search(word) for word in words]
-    return " ".join(
-        word if safe or not word else code(word) for word, safe in zip(words, plain, strict=True)
-    )
+    return " ".join(map(_word, visible(text).split(" ")))
+
+
+def _word(word: str) -> str:
+    if not word or (_PLAIN.fullmatch(word) and not _LINK.search(word)):
+        return word
+    # a sentence's own punctuation stands outside of the code
+    inside = word.rstrip(",.:;")
+    return code(inside) + word[len(inside) :] if inside else code(word)
 
 
 def code(text: str) -> str:
