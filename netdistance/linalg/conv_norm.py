@@ -11,24 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product, zip_longest
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.linalg.spectral_norm import (
-    LADDER,
     UNIT_ROUNDOFF,
     Array,
     Lanczos,
     gamma,
-    positive_definite,
     quotient_below,
     rescaled,
-    root_above,
     scaled_to_unit,
 )
+from netdistance.linalg.symbol_norm import listed_points, symbol_norm
 from netdistance.quantities import Interval
 
 _CHUNK_BYTES, _BASIS_BYTES = 32 * 2**20, 96 * 2**20
@@ -131,7 +129,7 @@ def _operator_lower(kernel: Array, geometry: _Geometry) -> float:
 
 
 def _polyphase(kernel: Array, geometry: _Geometry) -> Array:
-    """The equivalent stride-1 kernel, (groups, rows, columns, prod q) with rows >= columns.
+    """The equivalent stride-1 kernel, (groups, rows, columns, *q) with rows >= columns.
 
     Tap j = s a + r of the dilated kernel becomes tap a of channel r. Matrices wider than tall are
     transposed, which keeps the singular values of every K^(w).
@@ -142,108 +140,33 @@ def _polyphase(kernel: Array, geometry: _Geometry) -> Array:
     padded[(slice(None), slice(None), *(slice(0, r, d) for r, d in spread))] = kernel
     split = padded.reshape(*kernel.shape[:2], *(n for pair in zip(q, s, strict=True) for n in pair))
     order = (0, 1, *range(3, split.ndim, 2), *range(2, split.ndim, 2))
-    blocks = split.transpose(order).reshape(g, kernel.shape[0] // g, -1, math.prod(q))
+    blocks = split.transpose(order).reshape(g, kernel.shape[0] // g, -1, *q)
     return blocks if blocks.shape[1] >= blocks.shape[2] else blocks.swapaxes(1, 2)
 
 
-def _grid(geometry: _Geometry) -> tuple[tuple[int, ...], float]:
-    """The number of frequencies N of every axis, and the factor from their maximum to the norm.
+def _points(geometry: _Geometry) -> tuple[tuple[int, ...], float]:
+    """How many frequencies of every axis to list, 0 to search them, and a factor for the lists.
 
     Output positions [0, H) read rearranged input positions [0, H+q-1): a compression of the torus
-    with N = H+q-1, factor 1. For any size, or beyond N = max(64, 32(q-1)): |u'K^(w)v| has a phase
+    with N = H+q-1 points, which are listed where they are few. The others are searched, the last
+    two of them. Any further one is listed at N = max(32, 16(q-1)) points: |u'K^(w)v| has a phase
     that makes it real of exponential type (q-1)/2 in each frequency, so it is at least
-    cos(pi(q-1)/2N) of its maximum at the nearest grid point (M. Riesz; Duffin and Schaeffer 1938).
+    cos(pi(q-1)/2N) of its maximum at the nearest point (M. Riesz; Duffin and Schaeffer 1938).
     """
-    points, factor = [], 1.0
-    fine, slope = (64, 32) if geometry.input_size else (32, 16)
-    for axis, q in enumerate(geometry.phases):
-        count = 1 if q == 1 else max(fine, slope * (q - 1))
-        if geometry.input_size and geometry.output_size[axis] + q - 1 <= count:
-            count = geometry.output_size[axis] + q - 1
+    points, factor, searched = [], 1.0, 0
+    for q, size in reversed(list(zip_longest(geometry.phases, geometry.output_size))):
+        many = listed_points(q)
+        if q == 1:
+            points.append(1)
+        elif size is not None and size + q - 1 <= many:
+            points.append(size + q - 1)
+        elif searched < 2:
+            points.append(0)
+            searched += 1
         else:
-            factor /= math.cos(math.pi * (q - 1) / (2 * count))
-        points.append(count)
-    return tuple(points), factor * (1.0 + 16.0 * len(points) * UNIT_ROUNDOFF)
-
-
-class _Symbol:
-    """The matrices K^(w), computed at the frequencies w = 2 pi f / N of a half grid.
-
-    `error` bounds |fl(K^(w)) - K^(w)|: the tabled cosines and sines are off by at most 21u each
-    (three roundings of an angle below 2 pi, one ulp of the function), their products over d axes
-    by 36du, the sum over Q taps by sqrt(2) gamma(Q), relative to S = sum_a |K[:, :, a]|, whose
-    norm is at most |S|_F. `gram_error` bounds the error of X'X for X = fl(K^(w)) of K rows: real
-    parts are inner products of length 2K, imaginary ones differences of two of length K.
-    """
-
-    def __init__(self, polyphase: Array, phases: tuple[int, ...], points: tuple[int, ...]):
-        self.kernel, self.points = polyphase, points
-        self.taps = np.indices(phases).reshape(len(phases), -1)
-        # K^(-w) is the conjugate of K^(w): half of the last axis has every singular value.
-        self.frequencies = np.indices((*points[:-1], points[-1] // 2 + 1)).reshape(len(points), -1)
-        turns = [2.0 * math.pi * (np.arange(n) / n) for n in points]
-        self.tables = [np.array([complex(math.cos(t), math.sin(t)) for t in a]) for a in turns]
-        self.size = 1.01 * float(np.linalg.norm(np.abs(polyphase).sum(-1), axis=(1, 2)).max())
-        self.error = 2.02 * (gamma(polyphase.shape[-1]) + gamma(20 * len(points))) * self.size
-        self.gram_error = 2.02 * gamma(2 * polyphase.shape[1] + 2) * (1.01 * self.size) ** 2
-
-    def matrices(self, indices: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Real and imaginary parts at some frequencies: (frequencies x groups, rows, columns)."""
-        factors: NDArray[Any] = np.ones((self.taps.shape[1], len(indices)), dtype=np.complex128)
-        for axis, table in enumerate(self.tables):
-            turn = np.multiply.outer(self.taps[axis], self.frequencies[axis, indices])
-            factors *= table[turn % self.points[axis]]
-        shape = (-1, *self.kernel.shape[1:3])
-        real, imaginary = (self.kernel @ part.copy() for part in (factors.real, factors.imag))
-        return np.moveaxis(real, -1, 0).reshape(shape), np.moveaxis(imaginary, -1, 0).reshape(shape)
-
-    def grams(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """fl(X'X) at some frequencies, from real products, which BLAS symmetrises for free."""
-        real, imaginary = self.matrices(indices)
-        cross = real.transpose(0, 2, 1) @ imaginary
-        both = np.concatenate([real, imaginary], axis=1)
-        gram = np.empty(cross.shape, dtype=np.complex128)
-        gram.real = both.transpose(0, 2, 1) @ both
-        gram.imag = cross - cross.transpose(0, 2, 1)
-        return gram
-
-
-def _all_below(grams: NDArray[Any], t: float) -> bool:
-    """Whether Cholesky proves every matrix of a stack below t, but for `cholesky_margin`."""
-    return positive_definite(t * np.eye(grams.shape[-1]) - grams)
-
-
-def _symbol_upper(symbol: _Symbol, guess: float) -> tuple[float, int]:
-    """A proved upper end of the largest |K^(w)| on the grid, and the frequency that reached it.
-
-    The running t starts at guess^2; a chunk of frequencies that fails raises it to just above its
-    own largest eigenvalue, or to a bound of all. Chunks done before stay proved for the last t.
-    """
-    groups, rows, columns, _ = symbol.kernel.shape
-    step = max(1, _CHUNK_BYTES // (groups * columns * (64 * columns + 32 * rows)))
-    t, peak = (guess * (1.0 + LADDER[0])) ** 2, 0
-    every = np.arange(symbol.frequencies.shape[1])
-    for indices in (every[at : at + step] for at in range(0, len(every), step)):
-        grams = symbol.grams(indices)
-        if t > 0.0 and _all_below(grams, t):
-            continue
-        tops = np.linalg.eigvalsh(grams)[:, -1]
-        peak = int(indices[int(tops.argmax()) // groups])
-        rungs = (max(t, float(tops.max()) * (1.0 + excess) ** 2) for excess in LADDER)
-        t = next((rung for rung in rungs if _all_below(grams, rung)), symbol.size**2)
-    upper = root_above(t, columns, symbol.gram_error) + symbol.error
-    return min(symbol.size, upper * (1.0 + 4.0 * UNIT_ROUNDOFF)), peak
-
-
-def _symbol_lower(symbol: _Symbol, frequency: int) -> float:
-    """A proved lower end of |K^(w)| at one frequency, by a real matrix of twice the size."""
-    best = 0.0
-    for real, imaginary in zip(*symbol.matrices(np.array([frequency])), strict=True):
-        twice = np.block([[real, -imaginary], [imaginary, real]])
-        vector = np.linalg.eigh(twice.T @ twice)[1][:, -1]
-        error = 2.0 * gamma(len(vector) + 2) * symbol.size + symbol.error
-        best = max(best, quotient_below(twice @ vector, vector, error))
-    return best
+            points.append(many)
+            factor *= (1.0 + 8.0 * UNIT_ROUNDOFF) / math.cos(math.pi * (q - 1) / (2 * many))
+    return tuple(points[::-1]), factor
 
 
 def conv_norm(
@@ -261,13 +184,13 @@ def conv_norm(
     torch's, an integer or one per axis. `kernel`, (c_out, c_in/groups, *k), is upcast exactly.
     Given `input_size`, the interval holds the norm at exactly that size. Below: |Tx|/|x| of a
     Lanczos Ritz vector of the map itself. Above: the largest singular value of the symbol on a
-    torus, by a Cholesky certificate (Rump 2011) at every frequency, over all groups. The ends
-    differ by what the border costs, about (pi q / 2N)^2 of the norm. Without `input_size` it holds
+    torus, by Cholesky certificates (Rump 2011), over all groups. The ends differ by what the border
+    costs, about (pi q / 2N)^2 of the norm on an axis of N. Without `input_size` it holds
     the supremum over all input sizes, which is that of the symbol over all frequencies whatever
     the padding: its upper end bounds every size, its lower end no size in particular.
 
-    Cost: with k <= K the sides of a (c_out/groups) by (prod s c_in/groups) matrix, 4K k^2 +
-    4/3 k^3 flops at prod N / 2 frequencies (`_grid`), 64 applications of the map and its adjoint.
+    Cost: that of `symbol_norm` on a (c_out/groups) by (prod s c_in/groups) kernel of prod q taps;
+    64 applications of the map and its adjoint.
 
     Raises:
         ValueError: a shape or option does not fit, the output is empty, an entry is not finite.
@@ -291,10 +214,7 @@ def conv_norm(
     scaled, exponent = scaled_to_unit(kernel)
     if not scaled.any():
         return Interval(0.0, 0.0)
-    points, factor = _grid(geometry)
-    symbol = _Symbol(_polyphase(scaled, geometry), geometry.phases, points)
-    lower = _operator_lower(scaled, geometry) if geometry.input_size else 0.0
-    upper, peak = _symbol_upper(symbol, lower)
-    if not geometry.input_size:
-        lower = _symbol_lower(symbol, peak)
-    return rescaled(lower, upper * factor, exponent)
+    points, factor = _points(geometry)
+    lower = _operator_lower(scaled, geometry) if geometry.input_size else None
+    lower, upper = symbol_norm(_polyphase(scaled, geometry), points, lower)
+    return rescaled(lower, upper * factor * (1.0 + 4.0 * UNIT_ROUNDOFF), exponent)

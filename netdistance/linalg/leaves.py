@@ -19,8 +19,11 @@ def leaf_square(x: NDArray[Any]) -> float:
     >>> leaf_square(np.full(5000, 2.0))
     20000.0
     """
-    if x.size <= DOT_ELEMENTS:
-        return float(np.vecdot(x, x))
     whole = x.size // DOT_ELEMENTS * DOT_ELEMENTS
-    rows, rest = x[:whole].reshape(-1, DOT_ELEMENTS), x[whole:]
-    return float(np.add.reduce(np.vecdot(rows, rows), dtype=np.float64) + np.vecdot(rest, rest))
+    total = 0.0
+    if whole:
+        rows = x[:whole].reshape(-1, DOT_ELEMENTS)
+        total = float(np.add.reduce(np.vecdot(rows, rows), dtype=np.float64))
+    if whole < x.size:
+        total += float(np.vecdot(x[whole:], x[whole:]))
+    return total

@@ -62,15 +62,20 @@ class SegmentEnergy:
 
     @classmethod
     def of_leaf(
-        cls, largest: NDArray[Any], counts: NDArray[Any] | None, offset: int, row: int, segment: int
+        cls, largest: NDArray[Any], counts: NDArray[Any] | int, offset: int, row: int, segment: int
     ) -> Self:
         """The segments of a leaf, from its elements or from its groups.
 
-        `largest` are magnitudes, `counts` how many nonzero elements each stands for, None for one.
-        The leaf begins at number `offset` of such in a tensor with rows of `row`, cut into segments
-        of `segment`, the last of a row ragged.
+        `largest` are magnitudes, `counts` how many nonzero elements each stands for. The leaf
+        begins at number `offset` of such in a tensor with rows of `row`, cut into segments of
+        `segment`, the last of a row ragged.
         """
-        stop = offset + largest.size
+        size = largest.size
+        if isinstance(counts, int) and not (row % segment or offset % segment or size % segment):
+            # whole segments without a zero, as in nearly every leaf of a large weight
+            largest = _maxima(largest, np.arange(0, size, segment))
+            return cls((counts * segment * float(np.vecdot(largest, largest)),))
+        stop = offset + size
         per_row = -(-row // segment)
         first, last = (at // row * per_row + at % row // segment for at in (offset, stop - 1))
         numbers = np.arange(first, last + 1)
@@ -78,26 +83,22 @@ class SegmentEnergy:
         ends = np.append(begins[1:], min(begins[-1] + segment, (last // per_row + 1) * row))
         inside = (begins >= offset) & (ends <= stop)
         cuts = np.maximum(begins - offset, 0)
+        if isinstance(counts, int):
+            nonzero = counts * (np.minimum(ends - offset, size) - cuts)
+        else:
+            nonzero = np.add.reduceat(counts, cuts, dtype=np.int64)
         largest = _maxima(largest, cuts)
-        counts = _counts(counts, cuts, stop - offset)
-        leaf = float(np.sum(counts[inside] * largest[inside] ** 2))
+        leaf = float(np.sum(nonzero[inside] * largest[inside] ** 2))
         across = np.flatnonzero(~inside)
-        crossing = ((int(begins[i]), float(largest[i]), int(counts[i])) for i in across)
+        crossing = ((int(begins[i]), float(largest[i]), int(nonzero[i])) for i in across)
         return cls((leaf,), tuple(crossing))
 
 
 def _maxima(magnitude: NDArray[Any], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
     """The largest magnitude from each cut to the next."""
     # magnitudes order like their bits, of which numpy finds the largest twice as fast
-    bits = magnitude.view(f"i{magnitude.itemsize}")
+    bits = magnitude.view(np.int32 if magnitude.itemsize == 4 else np.int64)
     return np.maximum.reduceat(bits, cuts).view(magnitude.dtype).astype(np.float64)
-
-
-def _counts(counts: NDArray[Any] | None, cuts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """The sum of counts from each cut to the next, of `size` ones where there are none."""
-    if counts is None:
-        return np.diff(cuts, append=size)
-    return np.add.reduceat(counts, cuts, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,10 @@ class RoundingSums:
         return RoundingSums.joined((self, other))
 
     @classmethod
-    def joined(cls, parts: Sequence[RoundingSums]) -> Self:
+    def joined(cls, parts: Sequence[Self]) -> Self:
         """The sums of all parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             on_bf16_grid=all(part.on_bf16_grid for part in parts),
             bf16_powers=tuple(chain.from_iterable(part.bf16_powers for part in parts)),
@@ -223,14 +226,19 @@ class RoundingWorkspace:
     spare: NDArray[np.int32] = field(
         default_factory=lambda: np.empty(LEAF_ELEMENTS, dtype=np.int32)
     )
-    _least: NDArray[np.int32] = field(default_factory=lambda: np.zeros(LEAF_ELEMENTS, np.int32))
+    _least: NDArray[np.int32] = field(
+        default_factory=lambda: np.empty(LEAF_ELEMENTS, dtype=np.int32)
+    )
+    _filled: tuple[int, int] = (0, 0)  # with what, and how far
 
     def at_least(self, bits: NDArray[np.int32], least: int) -> NDArray[np.int32]:
         """The larger of each and `least`, in `spare`."""
-        if self._least[0] != least:
-            self._least.fill(least)
         # numpy takes three times as long where the other side is one number
-        return np.maximum(bits, self._least[: bits.size], out=self.spare[: bits.size])
+        others = self._least[: bits.size]
+        if self._filled[0] != least or self._filled[1] < bits.size:
+            others.fill(least)
+            self._filled = (least, bits.size)
+        return np.maximum(bits, others, out=self.spare[: bits.size])
 
 
 def _on_bf16_grid(bits: NDArray[np.int32]) -> bool:
@@ -244,18 +252,21 @@ def _segments(
     magnitude: NDArray[Any], nonzero: NDArray[np.bool_] | None, offset: int, row: int
 ) -> dict[str, SegmentEnergy]:
     """The energies of the rows and groups of a leaf; `nonzero` is None where every element is."""
+    of = SegmentEnergy.of_leaf
+    counts: NDArray[Any] | int = 1 if nonzero is None else nonzero
     if row % INT4_GROUP:
-        return {
-            "rows": SegmentEnergy.of_leaf(magnitude, nonzero, offset, row, row),
-            "groups": SegmentEnergy.of_leaf(magnitude, nonzero, offset, row, INT4_GROUP),
-        }
-    # rows are made of whole groups, as in nearly every large weight
+        rows = of(magnitude, counts, offset, row, row)
+        short = row < INT4_GROUP  # a group is a row
+        groups = rows if short else of(magnitude, counts, offset, row, INT4_GROUP)
+        return {"rows": rows, "groups": groups}
+    # rows are made of whole groups: one look at the elements serves both
     cuts = np.arange(0, magnitude.size, INT4_GROUP)
-    largest, counts = _maxima(magnitude, cuts), _counts(nonzero, cuts, magnitude.size)
-    groups = row // INT4_GROUP
+    largest = _maxima(magnitude, cuts)
+    counts = INT4_GROUP if nonzero is None else np.add.reduceat(nonzero, cuts, dtype=np.int64)
+    offset, row = offset // INT4_GROUP, row // INT4_GROUP
     return {
-        "rows": SegmentEnergy.of_leaf(largest, counts, offset // INT4_GROUP, groups, groups),
-        "groups": SegmentEnergy((float(np.sum(counts * largest**2)),)),
+        "rows": of(largest, counts, offset, row, row),
+        "groups": of(largest, counts, offset, row, 1),
     }
 
 

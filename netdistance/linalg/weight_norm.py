@@ -13,9 +13,10 @@ from netdistance.linalg.conv_norm import conv_norm
 from netdistance.linalg.interval_arithmetic import widened
 from netdistance.linalg.spectral_norm import UNIT_ROUNDOFF, rescaled, scaled_to_unit, spectral_norm
 from netdistance.linalg.stable_rank import frobenius_interval
+from netdistance.linalg.symbol_norm import most_flops
 from netdistance.quantities import Interval
 
-# the symbol of a kernel that costs more (about a minute on two cores), or more memory, is replaced
+# the symbol of a kernel that costs more (one or two minutes), or more memory, is replaced
 # by the norm of its reshape
 _MOST_FLOPS, _MOST_BYTES = 2e12, 2**30
 # squares of entries in this range neither overflow nor vanish
@@ -66,12 +67,10 @@ def weight_norm(weight: NDArray[Any]) -> Interval:
 def _is_costly(shape: tuple[int, ...]) -> bool:
     """Whether `conv_norm` would take more operations or memory than is spent on one tensor."""
     columns, rows = sorted(shape[:2])
-    taps, frequencies = math.prod(shape[2:]), 0.5
-    for size in shape[2:]:
-        frequencies *= max(32, 16 * (size - 1)) if size > 1 else 1
-    flops = frequencies * 4.0 * rows * columns * (taps + columns)
-    # the table of turns, the stored frequencies, and the matrices of one frequency
-    nbytes = frequencies * (32 * taps + 8 * len(shape)) + columns * (64 * columns + 32 * rows)
+    taps, terms = math.prod(shape[2:]), math.prod(2 * size - 1 for size in shape[2:])
+    flops = 1.0 * taps**2 * rows * columns**2 + most_flops(columns, shape[2:])
+    # the table, the taps it is made from, and a chunk of matrices
+    nbytes = 8.0 * terms * columns**2 + 24.0 * taps * rows * columns + 100.0 * columns**2
     return flops > _MOST_FLOPS or nbytes > _MOST_BYTES
 
 

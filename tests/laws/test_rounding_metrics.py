@@ -9,7 +9,7 @@ import pytest
 
 from netdistance.distances.noise_floor import ROUNDING_METRICS, RoundingMetric
 from netdistance.linalg.leaves import LEAF_ELEMENTS
-from netdistance.linalg.rounding_sums import RoundingSums
+from netdistance.linalg.rounding_sums import RoundingSums, RoundingWorkspace
 from tests.oracles.rounding import ENERGIES, rounded
 
 METRICS = pytest.mark.parametrize("metric", ROUNDING_METRICS, ids=lambda metric: metric.name)
@@ -67,6 +67,25 @@ def test_any_split_at_leaves_gives_the_same_bits(
     whole = metric.energy(sums_of(weight))
     for leaves in (1, 2):
         assert metric.energy(sums_of(weight, leaves * LEAF_ELEMENTS)) == whole
+
+
+def test_a_workspace_may_be_used_again_for_anything() -> None:
+    """Other sizes and scales leave nothing behind."""
+    work = RoundingWorkspace()
+    for size, scale in [(70_000, 1.0), (50, 8.0), (25, 1.0), (70_000, 1.0), (3, 0.1), (90, 0.1)]:
+        x = weights((size, 1), scale=scale).ravel()
+        again = RoundingSums.of(x, 0, 1, 5 * scale, work)
+        assert again == RoundingSums.of(x, 0, 1, 5 * scale, RoundingWorkspace())
+
+
+@pytest.mark.parametrize("row", [1, 3, 127, 128, 129, 384, 576, 1024, 3 * LEAF_ELEMENTS + 128])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_rows_and_groups_of_any_length(row: int, zeros: bool) -> None:
+    """Segments whole in a leaf, across leaves, and over several, with zeros and without."""
+    weight = weights((max(1, 2 * LEAF_ELEMENTS // row), row))
+    if not zeros:
+        weight[weight == 0.0] = 0.5
+    assert all(agrees(metric, sums_of(weight), weight) for metric in ROUNDING_METRICS)
 
 
 @METRICS

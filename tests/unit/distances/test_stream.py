@@ -11,7 +11,7 @@ import pytest
 
 from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.distances import stream
-from netdistance.distances.stream import stream_sums
+from netdistance.distances.stream import stream_rounding, stream_sums
 from netdistance.errors import CheckpointError
 from netdistance.linalg.leaves import LEAF_ELEMENTS
 from netdistance.linalg.sums import PairSums
@@ -58,6 +58,40 @@ def test_the_size_of_a_piece_changes_no_bit(
     expected = stream_sums(*files, pairing_of(files).pairs)
     monkeypatch.setattr(stream, "_PIECE_ELEMENTS", leaves * LEAF_ELEMENTS)
     assert stream_sums(*files, pairing_of(files).pairs, threads=2) == expected
+
+
+@pytest.mark.parametrize("leaves", [1, 2, 5])
+def test_the_size_of_a_block_changes_no_bit(
+    files: tuple[Checkpoint, Checkpoint], leaves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = pairing_of(files).pairs
+    monkeypatch.setattr(stream, "_BLOCK_ELEMENTS", leaves * LEAF_ELEMENTS)
+    sums = stream_sums(*files, pairs, threads=2)
+    assert all(sums[name] == direct(files, name) for name in SIZES)
+
+
+def test_rounding_has_the_same_bits_for_any_threads_and_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, side in enumerate("ab"):
+        state = {
+            f"{rows}": draw(rows * 1000, seed).astype(np.float32).reshape(rows, 1000)
+            for rows in (1300, 3000, 2)
+        }
+        (tmp_path / side).write_bytes(safetensors(state))
+    with open_checkpoint(tmp_path / "a") as a, open_checkpoint(tmp_path / "b") as b:
+        pairs = pair_tensors(a.specs, b.specs).pairs
+        sums = stream_sums(a, b, pairs)
+        expected = stream_rounding(a, pairs, sums, threads=1)
+        assert expected.keys() == sums.keys()
+        monkeypatch.setattr(stream, "_BLOCK_ELEMENTS", 3 * LEAF_ELEMENTS)
+        monkeypatch.setattr(stream, "_PIECE_ELEMENTS", 6 * LEAF_ELEMENTS)
+        found = stream_rounding(a, pairs, sums, threads=3)
+    for name, rounding in expected.items():
+        assert found[name].bf16_energy == rounding.bf16_energy
+        assert found[name].fp8_energy == rounding.fp8_energy
+        assert found[name].int8_energy == rounding.int8_energy
+        assert found[name].int4_energy == rounding.int4_energy
 
 
 def test_a_planted_difference_of_one_bit_is_found(files: tuple[Checkpoint, Checkpoint]) -> None:

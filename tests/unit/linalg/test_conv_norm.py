@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from netdistance.linalg import conv_norm as module
+from netdistance.linalg import symbol_norm
 from netdistance.linalg.conv_norm import conv_norm
 from netdistance.linalg.spectral_norm import spectral_norm
 from netdistance.quantities import Interval
@@ -28,7 +29,7 @@ def dense_norm(kernel: np.ndarray, input_size: tuple[int, ...], **options: objec
     return float(np.linalg.norm(dense, 2))
 
 
-def symbol_norm(kernel: np.ndarray, points: int) -> float:
+def largest_symbol(kernel: np.ndarray, points: int) -> float:
     """The largest |sum_a K[:, :, a] exp(i w a)| of a stride-1 1-D kernel on a fine grid."""
     turns = np.exp(2j * np.pi * np.outer(np.arange(kernel.shape[2]), np.arange(points)) / points)
     symbol = np.moveaxis(kernel @ turns, -1, 0)
@@ -131,7 +132,7 @@ def test_long_inputs_are_narrow(shape: tuple[int, ...], size: int) -> None:
 def test_every_size_is_the_supremum_of_the_symbol(shape: tuple[int, ...]) -> None:
     kernel = gaussian(*shape)
     interval = conv_norm(kernel)
-    fine = symbol_norm(kernel, 20000)
+    fine = largest_symbol(kernel, 20000)
     assert not miss(interval, fine, 1e-6)
     assert interval.upper <= 1.006 * fine
     for size in (9, 20, 60):
@@ -198,7 +199,8 @@ def test_chunks_do_not_change_what_is_proved(chunk: int, monkeypatch: pytest.Mon
     kernel = gaussian(4, 3, 3, 2)
     norm = dense_norm(kernel, (7, 6), padding=(1, 1))
     whole = conv_norm(kernel, padding=1, input_size=(7, 6))
-    monkeypatch.setattr(module, "_CHUNK_BYTES", chunk)
+    for part in (module, symbol_norm):
+        monkeypatch.setattr(part, "_CHUNK_BYTES", chunk)
     pieces = conv_norm(kernel, padding=1, input_size=(7, 6))
     assert not miss(pieces, norm, SLACK)
     assert pieces.upper == pytest.approx(whole.upper, rel=1e-5)

@@ -212,8 +212,8 @@ def test_a_failed_certificate_falls_back_to_frobenius(monkeypatch: pytest.Monkey
 
 
 def test_only_one_triangle_matters_and_nan_never_certifies() -> None:
-    assert positive_definite(np.array([[2.0, 99.0], [1.0, 2.0]]))
-    assert not positive_definite(np.array([[2.0, 0.0], [np.nan, 2.0]]))
+    assert positive_definite(np.array([[2.0, 1.0], [99.0, 2.0]]))
+    assert not positive_definite(np.array([[2.0, np.nan], [0.0, 2.0]]))
 
 
 def test_frobenius_and_quotient_are_one_sided() -> None:
