@@ -1,7 +1,9 @@
 """netdistance: how far apart are two neural networks, and how much does it matter?
 
-The commands as Python calls: `compare`, `perturb`, `train`, each with its options, and
-`spectral_norm`. Importing this package imports nothing heavy: a name is loaded when it is used.
+The commands as Python calls: `compare`, `perturb`, `sensitivity` and `train`, each with its
+options; `read_report` and `render` for what they return; and the parts that are useful alone.
+Importing this package imports nothing heavy: a name is loaded when it is used. `__init__.pyi` says
+what types they have.
 """
 
 from __future__ import annotations
@@ -12,13 +14,23 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CompareOptions": "netdistance.studies.compare",
+    "Estimate": "netdistance.quantities",
+    "Exact": "netdistance.quantities",
+    "Interval": "netdistance.quantities",
     "PerturbOptions": "netdistance.studies.perturb",
+    "Quantity": "netdistance.quantities",
+    "Report": "netdistance.report.document",
     "SensitivityOptions": "netdistance.studies.sensitivity",
+    "Skipped": "netdistance.quantities",
     "TrainOptions": "netdistance.studies.train",
     "compare": "netdistance.studies.compare",
     "conv_norm": "netdistance.linalg.conv_norm",
     "open_checkpoint": "netdistance.checkpoints",
     "perturb": "netdistance.studies.perturb",
+    "point": "netdistance.quantities",
+    "read_report": "netdistance.report.saved",
+    "render": "netdistance.report.renderers",
+    "render_fragment": "netdistance.report.fragment",
     "render_json": "netdistance.report.json",
     "render_text": "netdistance.report.text",
     "sensitivity": "netdistance.studies.sensitivity",
@@ -35,3 +47,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The exported names, loaded or not, for completion in an editor or a notebook."""
+    return sorted({*globals(), *_HOMES})

@@ -15,7 +15,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 INTRODUCTION = """# Commands
 
 Made by `scripts/make_reference.py` from the commands' own `--help`. Each command but `demo` is a
-Python call too: `netdistance.compare(a, b, CompareOptions(...))` returns the same report.
+[Python call](../how-to/use-from-python.md) too: `netdistance.compare(a, b, CompareOptions(...))`
+returns the same report. The tab key [completes them](../how-to/complete-commands-in-your-shell.md).
 """
 
 

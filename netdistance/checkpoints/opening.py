@@ -20,6 +20,9 @@ from netdistance.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import nn
 
+    # a file, a model folder, a module, or names to tensors or numpy arrays
+    Source = str | os.PathLike[str] | Mapping[str, Any] | nn.Module
+
 _SNIFF_BYTES = 512
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".th")
 
@@ -47,12 +50,18 @@ def _open_index(path: Path) -> Checkpoint:
 
 
 def _is_zip(head: bytes, path: Path) -> bool:
-    return head[:4] == b"PK\x03\x04"
+    return head[:4] == b"PK\x03\x04" and not _has_header_length(head)
 
 
 def _is_pickle(head: bytes, path: Path) -> bool:
     # protocols 2 to 5 begin with 0x80 and their number
-    return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    protocol = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return protocol and not _has_header_length(head)
+
+
+def _has_header_length(head: bytes) -> bool:
+    # of safetensors: eight bytes, whose lower ones may look like any magic number, then JSON
+    return head[4:8] == bytes(4) and head[8:9] in (b"{", b" ")
 
 
 # safetensors has no magic number, so it stands last and its reader judges
@@ -73,9 +82,7 @@ _NOT_WEIGHTS = (
 )
 
 
-def open_checkpoint(
-    source: str | os.PathLike[str] | Mapping[str, Any] | nn.Module,
-) -> Checkpoint:
+def open_checkpoint(source: Source) -> Checkpoint:
     """A checkpoint, opened and validated, its tensors unread. Close it, or use `with`.
 
     `source` is a file, a model folder, a module, or a mapping of names to tensors or numpy arrays.

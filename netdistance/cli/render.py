@@ -35,12 +35,17 @@ def command(report: Path, text: bool, grouping: Grouping, outputs: Outputs, quie
     netdistance render report.json --markdown - >> comment.md
     """
     # imported here: --help of this or another command does not pay for it
-    from netdistance.report.from_json import read_report
+    from netdistance.report import from_json, saved
 
     if text and (quiet or not outputs.text):
         raise UsageError("--text: stdout is silent or holds a document; leave out one of the two")
     outputs.check([report])
-    read = read_report(_content(report), report)
+    piped = str(report) == "-"
+    read = (
+        from_json.read_report(sys.stdin.buffer.read(), report)
+        if piped
+        else saved.read_report(report)
+    )
     silent = quiet or (bool(outputs.targets) and not text)
     try:
         emit(read, outputs, quiet=silent, grouping=grouping)
@@ -48,12 +53,3 @@ def command(report: Path, text: bool, grouping: Grouping, outputs: Outputs, quie
         what = f"lacks what a report of {read.study!r} holds ({type(error).__name__}: {error})"
         raise InputError(f"{report}: {what}; give one that --json wrote") from error
     return EXIT_COMPARED
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read: {error.strerror}; give a saved report"
-        ) from error

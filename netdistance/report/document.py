@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args
 
+import netdistance
 from netdistance import quantities
 from netdistance.quantities import Quantity
+from netdistance.report.escape import shortened
 
 SCHEMA_VERSION = 1
 
@@ -199,6 +201,19 @@ class Report:
     runs: tuple[RunRow, ...] | None = field(default=None, metadata=_OPTIONAL)
     sensitivity: Sensitivity | None = field(default=None, metadata=_OPTIONAL)
     schema_version: int = SCHEMA_VERSION
+
+    def __repr__(self) -> str:
+        """The verdict in one line: a report may hold thousands of rows."""
+        return f"<{shortened(self.study, 40)} report: {shortened(self.verdict.text, 200)}>"
+
+    def __str__(self) -> str:
+        """What the command line prints, as `render_text` makes it."""
+        # the renderers stand on this module, so they are reached by the package's lazy names
+        return netdistance.render_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows where a cell ends with a report."""
+        return netdistance.render_fragment(self)
 
 
 def to_document(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.document import TensorRow
-from netdistance.report.noise_floor import NoiseFloor, multiple, noise_floor
+from netdistance.report.noise_floor import noise_floor
 from netdistance.report.wording import percent, percent_span
 
 Grouping = Literal["tensors", "layers", "blocks"]
@@ -118,12 +118,6 @@ def _share_text(layer: Layer) -> str:
 
 def _times(value: Quantity) -> str:
     return f"{number:.2g}x" if (number := point(value)) else ""
-
-
-def against_rounding(layer: Layer, floor: NoiseFloor | None) -> float | None:
-    """The largest multiple of the floor's rounding in the layer, where one is known."""
-    multiples = [multiple(row, floor.format) for row in layer.rows] if floor is not None else []
-    return max((m for m in multiples if m is not None), default=None)
 
 
 def _layer(name: str, members: Sequence[TensorRow]) -> Layer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from netdistance.bounds.trust import trust_rows, with_shares
 from netdistance.checkpoints import Checkpoint, open_checkpoint
@@ -16,19 +17,24 @@ from netdistance.report.document import Report, Verdict
 from netdistance.report.provenance import provenance
 from netdistance.report.thresholds import Condition, judge
 from netdistance.report.verdicts import compare_verdict
-from netdistance.studies.compare_options import CompareOptions, PathLike
+from netdistance.studies.compare_options import CompareOptions
+
+if TYPE_CHECKING:
+    from netdistance.checkpoints.opening import Source
 
 __all__ = ["CompareOptions", "compare"]
 
 
 def compare(
-    a: PathLike,
-    b: PathLike,
+    a: Source,
+    b: Source,
     options: CompareOptions | None = None,
     *,
     progress: Progress = SILENT,
 ) -> Report:
     """The report of how far checkpoint b is from the reference a.
+
+    Each is a file, a folder, a module, or a mapping of names to tensors or arrays.
 
     Raises:
         CheckpointError: a file is unreadable or invalid.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from netdistance.bounds.ladder import sweep_points
 from netdistance.checkpoints import Checkpoint, open_checkpoint
@@ -19,6 +19,9 @@ from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Scope, TensorRow, Verdict
 from netdistance.report.provenance import provenance
 from netdistance.report.verdicts import perturb_verdict
+
+if TYPE_CHECKING:
+    from netdistance.checkpoints.opening import Source
 
 PathLike = str | os.PathLike[str]
 # the noise that float64 can hold to six digits beside the weights
@@ -42,7 +45,7 @@ class PerturbOptions:
     seed: int = 0
 
 
-def perturb(path: PathLike, options: PerturbOptions, *, progress: Progress = SILENT) -> Report:
+def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SILENT) -> Report:
     """The report of measured, attacked, estimated, certified and modelled deviation per level.
 
     Raises:
@@ -54,7 +57,7 @@ def perturb(path: PathLike, options: PerturbOptions, *, progress: Progress = SIL
     levels = {text: _level(text) for text in options.noise}
     inputs = load_inputs(options.inputs)
     targets = load_targets(options.targets, len(inputs.values)) if options.targets else None
-    with open_checkpoint(path) as checkpoint:
+    with open_checkpoint(source) as checkpoint:
         network = load_network(options.model, device=options.device)
         sweep = NoiseSweep.of(
             network,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from netdistance.bounds.spectral_product import spectral_product
 from netdistance.checkpoints import Checkpoint, open_checkpoint
@@ -18,7 +18,8 @@ from netdistance.report.document import LayerNorm, Report, Sensitivity, TensorRo
 from netdistance.report.provenance import provenance
 from netdistance.report.sensitivity_text import sensitivity_verdict
 
-PathLike = str | os.PathLike[str]
+if TYPE_CHECKING:
+    from netdistance.checkpoints.opening import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class SensitivityOptions:
 
 
 def sensitivity(
-    path: PathLike, options: SensitivityOptions | None = None, *, progress: Progress = SILENT
+    source: Source, options: SensitivityOptions | None = None, *, progress: Progress = SILENT
 ) -> Report:
     """The report of every weight's proved spectral norm and stable rank, and of their product.
 
@@ -44,7 +45,7 @@ def sensitivity(
         NothingComparableError: it holds no weight.
     """
     options = options or SensitivityOptions()
-    with open_checkpoint(path) as checkpoint:
+    with open_checkpoint(source) as checkpoint:
         specs = _weights(checkpoint)
         tied = _tied(checkpoint, specs)
         layers: dict[str, LayerNorm] = {}
@@ -58,12 +59,12 @@ def sensitivity(
                 )
                 advance(spec.elements)
         checkpoint.verify_unchanged()
-        source = provenance(options, checkpoint)
+        made_by = provenance(options, checkpoint)
     row = spectral_product(list(layers.values()), tied)
     assert row.log10 is not None
     report = Report(
         study="sensitivity",
-        provenance=source,
+        provenance=made_by,
         verdict=Verdict(""),
         tensors=tuple(
             TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}, tied.get(s.name))

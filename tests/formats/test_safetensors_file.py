@@ -263,3 +263,18 @@ def test_planted_fault_of_the_fuzz_is_found(
     monkeypatch.setattr("netdistance.checkpoints.safetensors_file._is_size_list", broken)
     assert problem_of(GOOD_BYTES, tmp_path) == "KeyError: 'dtype'"
     assert json.loads(GOOD_BYTES[8:HEADER_BYTES]).keys() == GOOD.keys()
+
+
+@pytest.mark.parametrize("lower", [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"])
+def test_a_header_length_that_looks_like_a_pickle_is_none(tmp_path: Path, lower: bytes) -> None:
+    """A header of 640, 896, 1152 or 1408 bytes begins the file as a pickle of its protocol does."""
+    (length,) = struct.unpack("<H", lower)
+    plain = raw_tensors(w=("F32", [1], struct.pack("<f", 1.0)))
+    (shorter,) = struct.unpack("<Q", plain[:8])
+    header = plain[8 : 8 + shorter].ljust(length)
+    (tmp_path / "a.safetensors").write_bytes(
+        struct.pack("<Q", length) + header + plain[8 + shorter :]
+    )
+    with open_checkpoint(tmp_path / "a.safetensors") as checkpoint:
+        assert (checkpoint.format, checkpoint.notes) == ("safetensors", ())
+        assert checkpoint.read("w") == np.ones(1)
