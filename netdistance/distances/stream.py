@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.distances.noise_floor import LEAST_SCALE, has_rows
 from netdistance.execution.local import default_threads, map_ordered
-from netdistance.linalg.leaves import LEAF_ELEMENTS
+from netdistance.linalg.leaves import BATCH_ELEMENTS, LEAF_ELEMENTS
 from netdistance.linalg.rounding_sums import RoundingSums, RoundingWorkspace
 from netdistance.linalg.sign_counts import SignCounts
 from netdistance.linalg.sums import PairSums, Workspace
@@ -23,8 +23,6 @@ from netdistance.progress import SILENT, Progress
 
 # one piece of work: 16 MiB of float32 a side, so that threads share a large tensor
 _PIECE_ELEMENTS = 64 * LEAF_ELEMENTS
-# what is read at once: two sides and their float64 copies just fit a core's cache of 1 MiB
-_BLOCK_ELEMENTS = LEAF_ELEMENTS
 # below this, threads only fight over the interpreter lock, and so they do in small tensors
 _SERIAL_ELEMENTS = 16 * LEAF_ELEMENTS
 _SMALL_ELEMENTS = LEAF_ELEMENTS // 4
@@ -40,7 +38,7 @@ class _Span:
 
     def blocks(self, side: Checkpoint) -> Iterator[NDArray[Any]]:
         """Its elements in one of the checkpoints."""
-        return side.blocks(self.pair.name, start=self.start, stop=self.stop, size=_BLOCK_ELEMENTS)
+        return side.blocks(self.pair.name, start=self.start, stop=self.stop, size=BATCH_ELEMENTS)
 
 
 def stream_sums(

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.linalg.interval_arithmetic import quotient
 from netdistance.linalg.stable_rank import stable_rank
-from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.quantities import Exact, Interval, Quantity, Skipped
+
+if TYPE_CHECKING:
+    from netdistance.linalg.weight_norm import WeightNorms
 
 # 1 GiB of float32; the arithmetic holds up to four float64 copies
 MOST_ELEMENTS = 1 << 28
@@ -53,10 +55,10 @@ class MatrixMetric:
 def relative_spectral(norms: PairNorms) -> Quantity:
     """|b - a|_2 / |a|_2 as a proved interval; 0 where both are zero, skipped where only a is."""
     a, change = norms.a, norms.change
-    if isinstance(change, WeightNorms) and change.is_zero:
-        return Exact(0.0)
     if isinstance(change, Skipped):
         return change
+    if change.is_zero:
+        return Exact(0.0)
     if isinstance(a, Skipped):
         return a
     if a.is_zero:
@@ -115,14 +117,14 @@ def spectral_metrics(a: Array, b: Array) -> dict[str, Quantity]:
     if reason is not None:
         norms = PairNorms(Skipped(reason), Skipped(reason))
     else:
-        norms = PairNorms(_norms(lambda: WeightNorms.of(a)), _change(a, b))
+        norms = PairNorms(_norms(a), _change(a, b))
     return {metric.name: metric.from_norms(norms) for metric in MATRIX_METRICS}
 
 
 def norm_and_rank(weight: Array) -> tuple[Quantity, Quantity]:
     """The spectral norm and the stable rank of one tensor, proved, or skipped and why."""
     reason = why_without_norm(weight)
-    norms = Skipped(reason) if reason else _norms(lambda: WeightNorms.of(weight))
+    norms = Skipped(reason) if reason else _norms(weight)
     rank = _stable_rank(norms, "the tensor is zero")
     if isinstance(norms, Skipped):
         return norms, rank
@@ -158,12 +160,19 @@ def _why_without_norms(a: Array, b: Array) -> str | None:
     return next((f"in {side}: {why}" for side, why in zip("ab", reasons, strict=True) if why), None)
 
 
+def _norms(weight: Array) -> WeightNorms | Skipped:
+    return _or_why(lambda norms: norms.of(weight))
+
+
 def _change(a: Array, b: Array) -> WeightNorms | Skipped:
-    return _norms(lambda: WeightNorms.of_difference(a, b))
+    return _or_why(lambda norms: norms.of_difference(a, b))
 
 
-def _norms(compute: Callable[[], WeightNorms]) -> WeightNorms | Skipped:
+def _or_why(compute: Callable[[type[WeightNorms]], WeightNorms]) -> WeightNorms | Skipped:
+    # imported here: what compares without --spectral does not pay for the proofs
+    from netdistance.linalg.weight_norm import WeightNorms
+
     try:
-        return compute()
+        return compute(WeightNorms)
     except ValueError as error:  # beyond float64
         return Skipped(str(error))

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from netdistance.linalg.leaves import LEAF_ELEMENTS, leaf_square
+from netdistance.linalg.leaves import BATCH_ELEMENTS, LEAF_ELEMENTS, leaf_squares
 from netdistance.linalg.sign_counts import SignCounts
 
 # squares below this may have lost bits to underflow, and above its inverse many sums may overflow:
@@ -49,15 +49,24 @@ class SumOfSquares:
 
     @classmethod
     def _of(cls, x: Floats) -> Self | None:
-        leaves = _leaf_squares(x)
-        total = sum(leaves)
-        if _SAFE_SQUARES < total < 1.0 / _SAFE_SQUARES or (total == 0.0 and not x.any()):
+        leaves = leaf_squares(x)
+        if not leaves or _SAFE_SQUARES < min(leaves) <= max(leaves) < 1.0 / _SAFE_SQUARES:
             return cls(leaves)
+        if len(leaves) == 1:
+            return cls._of_leaf(x, leaves)
+        parts = [cls._of(x[at : at + LEAF_ELEMENTS]) for at in range(0, x.size, LEAF_ELEMENTS)]
+        found = [part for part in parts if part is not None]
+        return cls.joined(found) if len(found) == len(parts) else None
+
+    @classmethod
+    def _of_leaf(cls, x: Floats, leaves: tuple[float, ...]) -> Self | None:
         largest = max(float(x.max()), -float(x.min()))
+        if largest == 0.0:
+            return cls(leaves)
         if not math.isfinite(largest):
             return None
         exponent = math.frexp(largest)[1]
-        return cls(_leaf_squares(np.ldexp(x, -exponent)), exponent)
+        return cls(leaf_squares(np.ldexp(x, -exponent)), exponent)
 
     def __add__(self, other: SumOfSquares) -> SumOfSquares:
         """The sum over both parts, self before other."""
@@ -134,12 +143,12 @@ class PairSums:
         if a.shape != b.shape or a.ndim != 1:
             raise ValueError(f"expected two equally long 1-D arrays, got {a.shape} and {b.shape}")
         work = work or Workspace()
-        leaves = (slice(at, at + LEAF_ELEMENTS) for at in range(0, a.size, LEAF_ELEMENTS))
+        batches = (slice(at, at + BATCH_ELEMENTS) for at in range(0, a.size, BATCH_ELEMENTS))
         with _quiet():
-            return cls.joined([cls._of_leaf(a[leaf], b[leaf], work, signs) for leaf in leaves])
+            return cls.joined([cls._of_batch(a[part], b[part], work, signs) for part in batches])
 
     @classmethod
-    def _of_leaf(cls, a: NDArray[Any], b: NDArray[Any], work: Workspace, signs: bool) -> Self:
+    def _of_batch(cls, a: NDArray[Any], b: NDArray[Any], work: Workspace, signs: bool) -> Self:
         counts = SignCounts.of(a, b) if signs else None
         x, y, differs = work.load(a, b)
         changed = int(np.count_nonzero(np.not_equal(a, b, out=differs)))
@@ -191,7 +200,7 @@ class PairSums:
 
 @dataclass(slots=True)
 class Workspace:
-    """Reused buffers for one leaf, one thread's own: fresh ones cost a page fault per 4 KiB."""
+    """Reused buffers for one batch, one thread's own: fresh ones cost a page fault per 4 KiB."""
 
     _x: Floats = field(default_factory=lambda: np.empty(0))
     _y: Floats = field(default_factory=lambda: np.empty(0))
@@ -237,12 +246,6 @@ def _ldexp(x: float, exponent: int) -> float:
         return math.ldexp(x, exponent)
     except OverflowError:
         return math.inf
-
-
-def _leaf_squares(x: Floats) -> tuple[float, ...]:
-    if 0 < x.size <= LEAF_ELEMENTS:
-        return (leaf_square(x),)
-    return tuple(leaf_square(x[at : at + LEAF_ELEMENTS]) for at in range(0, x.size, LEAF_ELEMENTS))
 
 
 def _non_finite(x: NDArray[Any]) -> int:

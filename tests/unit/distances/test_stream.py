@@ -65,7 +65,7 @@ def test_the_size_of_a_block_changes_no_bit(
     files: tuple[Checkpoint, Checkpoint], leaves: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = pairing_of(files).pairs
-    monkeypatch.setattr(stream, "_BLOCK_ELEMENTS", leaves * LEAF_ELEMENTS)
+    monkeypatch.setattr(stream, "BATCH_ELEMENTS", leaves * LEAF_ELEMENTS)
     sums = stream_sums(*files, pairs, threads=2)
     assert all(sums[name] == direct(files, name) for name in SIZES)
 
@@ -84,7 +84,7 @@ def test_rounding_has_the_same_bits_for_any_threads_and_blocks(
         sums = stream_sums(a, b, pairs)
         expected = stream_rounding(a, pairs, sums, threads=1)
         assert expected.keys() == sums.keys()
-        monkeypatch.setattr(stream, "_BLOCK_ELEMENTS", 3 * LEAF_ELEMENTS)
+        monkeypatch.setattr(stream, "BATCH_ELEMENTS", 3 * LEAF_ELEMENTS)
         monkeypatch.setattr(stream, "_PIECE_ELEMENTS", 6 * LEAF_ELEMENTS)
         found = stream_rounding(a, pairs, sums, threads=3)
     for name, rounding in expected.items():
