@@ -18,6 +18,7 @@ from netdistance.probes.noise_sweep import Draws, NoiseSweep
 from netdistance.progress import Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.document import BoundRow, SampleDeviation, Scope, SweepPoint
+from netdistance.report.wording import count
 
 # the estimate needs gradients, so it covers fewer inputs than the measurement
 ESTIMATE_INPUTS = 256
@@ -97,7 +98,7 @@ class Ladder:
 
     def _trust(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
         weights = self.sweep.names("weights")
-        assumptions = [MODEL, f"product over {len(weights)} weights"]
+        assumptions = [MODEL, f"product over {count(len(weights), 'weight')}"]
         if len(self.sweep.names(self.scope)) > len(weights):
             assumptions.append("biases and gains move too, and are not in the product")
         row = trust_of_sum(len(weights) * math.log1p(level), assumptions, over="ball")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from netdistance.linalg.interval_arithmetic import log10_product
 from netdistance.quantities import Interval, Quantity, Skipped
 from netdistance.report.document import BoundRow, LayerNorm
+from netdistance.report.wording import count
 
 MODEL = (
     "a model, not a bound: without the graph, the product is read as if the weights formed one "
@@ -29,9 +30,9 @@ def spectral_product(
     """
     layers = [layer for layer in layers if layer.name not in tied]
     missing = [layer.name for layer in layers if isinstance(layer.spectral_norm, Skipped)]
-    assumptions = [MODEL, f"product over {len(layers) - len(missing)} weights"]
+    assumptions = [MODEL, f"product over {count(len(layers) - len(missing), 'weight')}"]
     if tied:
-        assumptions.append(f"{len(tied)} tied tensors are counted once, under their first name")
+        assumptions.append(f"{count(len(tied), 'tied tensor')} counted once, under the first name")
     if missing:
         assumptions.append(f"partial, without: {', '.join(missing)}")
     return BoundRow(

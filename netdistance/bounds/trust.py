@@ -15,6 +15,7 @@ from netdistance.linalg.interval_arithmetic import together
 from netdistance.pairing.match import Pairing
 from netdistance.quantities import Exact, Interval, Quantity, Skipped, point
 from netdistance.report.document import BoundRow, Over, TensorRow
+from netdistance.report.wording import count
 
 MODEL = "a model, not a bound: the constant that would make it a theorem is left out"
 # log1p, expm1 and log10 are off by at most 2 units in the last place, fsum and t * r by one
@@ -92,10 +93,10 @@ def trust_row(
     weights = [row for row in rows if is_weight(row) and row.name not in set(unreadable)]
     relative = {row.name: row.metrics[trust.metric] for row in weights}
     skipped = [f"{name}: {q.reason}" for name, q in relative.items() if isinstance(q, Skipped)]
-    assumptions = [MODEL, f"product over {len(weights)} weights"]
+    assumptions = [MODEL, f"product over {count(len(weights), 'weight')}"]
     tied = sum(row.tied_to is not None for row in rows)
     if tied:
-        assumptions.append(f"{tied} tied tensors are counted once, under their first name")
+        assumptions.append(f"{count(tied, 'tied tensor')} counted once, under the first name")
     for reason, names in (
         ("unmatched or reshaped", pairing.lonely_weights),
         ("unreadable", unreadable),

@@ -68,10 +68,12 @@ def _multiple(
     rounding: RoundingSums | None,
     on_grid: bool,
 ) -> Quantity:
-    if not has_rows(pair):
+    if len(pair.a.shape) < 2:
         return Skipped("one axis: rounding is by rows and groups of a matrix")
     if not any(sums.difference.leaves):
         return Exact(0.0)
+    if not pair.a.is_weight:
+        return Skipped(f"{pair.a.encoding}: rounding is of real floating point")
     if rounding is None:
         return Skipped("the reference is zero, or of a magnitude whose square float64 cannot hold")
     energy = metric.energy(rounding)

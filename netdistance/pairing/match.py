@@ -142,4 +142,10 @@ def _such_as(names: tuple[str, ...]) -> str:
 
 
 def _example(pairing: Pairing) -> str:
+    for pair in pairing.reshaped:
+        return f" (such as {pair.name!r}: {_sides(pair.a)} and {_sides(pair.b)})"
     return next((f" (such as {p.name!r}: {p.unreadable})" for p in pairing.pairs), "")
+
+
+def _sides(spec: TensorSpec) -> str:
+    return " x ".join(map(str, spec.shape)) or "a scalar"

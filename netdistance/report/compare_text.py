@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from netdistance.quantities import Skipped, point
 from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
-from netdistance.report.escape import shortened
+from netdistance.report.escape import abbreviated
 from netdistance.report.layers import Grouping, columns_of, worst_first
 from netdistance.report.layout import Lines, paragraph, table
+from netdistance.report.noise_floor import held_by
 from netdistance.report.wording import count, names, percent, quantity, without_error
 
 _ROWS = 12
 _BAR_COLUMNS = 8
+_FEW_COLUMNS = 4
 _QUANTILES = ("0.5", "0.9", "1.0")
 
 
@@ -25,15 +27,12 @@ def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers
         lines += paragraph(_coverage(report.pairing, report.tensors))
         lines += _unmatched(report.pairing)
     lines += _notes(report)
-    lines += [*_layer_table(report.tensors, grouping, everything=everything), ""]
+    if layers := _layer_table(report.tensors, grouping, everything=everything):
+        lines += [*layers, "", *_held(report.tensors)]
     if report.deviation is None:
-        by_name = {row.name: row for row in report.bounds}
-        for name, line in _TRUST_LINES.items():
-            lines += line(by_name[name]) if name in by_name else []
-        if report.pairing is None or report.pairing.identical < report.pairing.compared:
-            lines += ["next: add --model and --inputs to see what the outputs do."]
-        return lines
-    lines += _outputs(report)
+        # where nothing moved, the verdict has said everything
+        return lines + _modelled(report.bounds) if layers else lines
+    lines += [*([] if layers else [""]), *_outputs(report)]
     lines += _path_table(report)
     return lines + bound_lines(report.bounds)
 
@@ -87,21 +86,24 @@ def _layer_table(rows: Sequence[TensorRow], grouping: Grouping, *, everything: b
         return []  # nothing moved, and the verdict says so
     shown = layers if everything or grouping == "tensors" else layers[:_ROWS]
     columns, most = columns_of(rows), max(layer.share for layer in layers)
+    bar = _BAR_COLUMNS if len(columns) <= _FEW_COLUMNS else 0
+    # where weights moved most everywhere, saying so would take the room that names need
+    told = any(layer.tensor not in ("", "weight") for layer in shown if layer.change != 0.0)
     cells = [
         (
             layer.name or "''",
             *(
-                []
-                if grouping == "tensors"
-                else [shortened(layer.tensor, 14) if layer.tensor else ""]
+                [abbreviated(layer.tensor, 20) if layer.tensor and layer.change != 0.0 else ""]
+                if told
+                else []
             ),
             # why a number is missing stands below the table
             *(column.text(layer).partition(": ")[0] for column in columns),
-            "█" * round(_BAR_COLUMNS * layer.share / most) if most else "",
+            "█" * round(bar * layer.share / most) if most else "",
         )
         for layer in shown
     ]
-    words = ("tensor",) if grouping == "tensors" else (grouping.removesuffix("s"), "moved most")
+    words = (grouping.removesuffix("s"), *(["moved most"] if told else []))
     header = (*words, *(column.title for column in columns), "")
     sides = "l" * len(words) + "r" * len(columns) + "l"
     lines = ["", *table(header, cells, left=sides)]
@@ -111,6 +113,22 @@ def _layer_table(rows: Sequence[TensorRow], grouping: Grouping, *, everything: b
     if len(shown) < len(layers):
         lines.append(f"(--all: {len(layers):,} {grouping})".rjust(64))
     return lines
+
+
+def _held(rows: Sequence[TensorRow]) -> Lines:
+    lines: Lines = []
+    for name, held in held_by(rows).items():
+        text = f"{count(held, 'weight')} of a lie on the {name} grid already: no multiple there."
+        lines += paragraph(text, indent="  ")
+    return [*lines, ""] if lines else []
+
+
+def _modelled(bounds: Sequence[BoundRow]) -> Lines:
+    by_name = {row.name: row for row in bounds}
+    lines: Lines = []
+    for name, line in _TRUST_LINES.items():
+        lines += line(by_name[name]) if name in by_name else []
+    return [*lines, "next: add --model and --inputs to see what the outputs do."]
 
 
 def _trust_line(trust: BoundRow) -> Lines:

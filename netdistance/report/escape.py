@@ -30,6 +30,25 @@ def shortened(text: str, width: int) -> str:
     return f"{shown[: width - 1 - tail]}…{shown[-tail:]}"
 
 
+def abbreviated(name: str, width: int) -> str:
+    """The visible name in at most `width` columns, its first parts cut to a letter where it is not.
+
+    Numbers stay, because they tell layers apart, and so does the end, as it says what a layer is.
+
+    >>> abbreviated("encoder.layer.0.attention.output.dense", 30)
+    'e.l.0.attention.output.dense'
+    >>> abbreviated("encoder.layer.0.attention.output.dense", 16)
+    'e.l.0.a.o.dense'
+    """
+    parts = (visible(name) or "''").split(".")
+    for place in range(len(parts) - 1):
+        if len(".".join(parts)) <= width:
+            break
+        if not parts[place].isdigit():
+            parts[place] = parts[place][:1]
+    return shortened(".".join(parts), width)
+
+
 def drawable(text: str, width: int) -> str:
     r"""The shortened text for a figure, where dollar signs would begin a formula.
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.document import TensorRow
-from netdistance.report.noise_floor import noise_floor
+from netdistance.report.noise_floor import noise_floor, times
 from netdistance.report.wording import percent, percent_span
 
 Grouping = Literal["tensors", "layers", "blocks"]
@@ -117,7 +117,7 @@ def _share_text(layer: Layer) -> str:
 
 
 def _times(value: Quantity) -> str:
-    return f"{number:.2g}x" if (number := point(value)) else ""
+    return f"{times(number)}x" if (number := point(value)) else ""
 
 
 def _layer(name: str, members: Sequence[TensorRow]) -> Layer:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 # rich's measure of wide letters alone: its tables cost 0.1 s to import
 from rich.cells import cell_len
 
-from netdistance.report.escape import shortened, visible
+from netdistance.report.escape import abbreviated, visible
 
 COLUMNS = 80
 _LEAST_NAME = 16
@@ -25,19 +25,26 @@ def paragraph(text: str, *, indent: str = "") -> Lines:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: str = "l") -> Lines:
     """Aligned columns: to the left where `left` has an l at their place, numbers to the right.
 
-    They stand two blanks apart, or one where 80 columns need it; where that is too wide still, the
-    first column is shortened.
+    They stand two blanks apart. Where that is wider than 80 columns they stand closer, then titles
+    take two lines, then the names in the first column are abbreviated.
     """
-    cells = [header, *rows]
-    wide = _aligned(cells, left, gap=2)
-    if max(map(len, wide)) <= COLUMNS:
-        return wide
-    narrow = _aligned(cells, left, gap=1)
-    if (beyond := max(map(len, narrow)) - COLUMNS) <= 0:
-        return narrow
-    first = max(len(visible(row[0])) for row in cells)
-    width = max(_LEAST_NAME, first - beyond)
-    return _aligned([(shortened(row[0], width), *row[1:]) for row in cells], left, gap=1)
+    cells = list(rows)
+    two_lines = list(zip(*(_in_two(title) for title in header), strict=True))
+    for titles, gap in (([header], 2), ([header], 1), (two_lines, 2), (two_lines, 1)):
+        lines = _aligned([*titles, *cells], left, gap=gap)
+        beyond = max(map(cell_len, lines)) - COLUMNS
+        if beyond <= 0:
+            return lines
+    width = max(_LEAST_NAME, max(cell_len(visible(row[0])) for row in cells) - beyond)
+    fitted = [(abbreviated(row[0], width), *row[1:]) for row in cells]
+    return _aligned([*two_lines, *fitted], left, gap=1)
+
+
+def _in_two(title: str) -> tuple[str, str]:
+    """A title in two lines, cut where the longer of them is shortest; the lower one is full."""
+    words = title.split(" ")
+    cuts = [(" ".join(words[:place]), " ".join(words[place:])) for place in range(len(words))]
+    return min(cuts, key=lambda cut: max(map(len, cut)))
 
 
 def _aligned(cells: Sequence[Sequence[str]], left: str, *, gap: int) -> Lines:

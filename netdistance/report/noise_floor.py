@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netdistance.quantities import point
+from netdistance.quantities import Skipped, point
 from netdistance.report.document import TensorRow
 
-# from the finest to the coarsest, as people name them
-_FORMATS = {"bf16": "bf16", "int8": "int8", "fp8": "fp8", "int4": "int4"}
+# from the finest to the coarsest
+FORMATS = ("bf16", "int8", "fp8", "int4")
 # nominal rounding is within 10% of real rounding on large Gaussian weights, further on small ones
-_ROUNDING = 1.2
+_ROUNDING = (0.7, 1.2)
+# where so many weights moved as far as rounding would move them, they were rounded
+_MOST = 0.75
+_ON_GRID = re.compile(r"a already is on the (\w+) grid")
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """A format, and the largest and smallest multiple of its rounding that a weight moved."""
+    """A format, and how many times its rounding each weight moved, by name.
+
+    `beyond` are those that moved more than rounding explains, the furthest first.
+    """
 
     format: str
-    smallest: float
-    largest: float
+    multiples: Mapping[str, float]
 
     @property
     def metric(self) -> str:
@@ -28,36 +35,69 @@ class NoiseFloor:
         return f"rounding_multiple_{self.format}"
 
     @property
+    def largest(self) -> float:
+        """The largest multiple."""
+        return max(self.multiples.values())
+
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The weights that moved more than rounding to the format would move them."""
+        above = [(m, name) for name, m in self.multiples.items() if m > _ROUNDING[1]]
+        return tuple(name for _, name in sorted(above, reverse=True))
+
+    @property
     def explains(self) -> bool:
         """Whether no weight moved more than rounding to the format would move it."""
-        return self.largest <= _ROUNDING
+        return not self.beyond
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether most weights moved just as far as rounding to the format would move them."""
+        near = [_ROUNDING[0] <= m <= _ROUNDING[1] for m in self.multiples.values()]
+        return sum(near) >= _MOST * len(near)
 
 
 def noise_floor(rows: Sequence[TensorRow]) -> NoiseFloor | None:
-    """The finest format whose rounding explains every moved weight; else the coarsest.
+    """The finest format that most weights look rounded to, or whose rounding explains them all.
 
-    None where no moved weight has a multiple.
+    Else the coarsest; None where no moved weight has a multiple. A format that says nothing of some
+    moved weight is none of these.
     """
-    floors = [floor for name in _FORMATS if (floor := _floor(rows, name)) is not None]
-    return next((floor for floor in floors if floor.explains), floors[-1] if floors else None)
+    floors = [floor for name in FORMATS if (floor := _floor(rows, name)) is not None]
+    fitting = (floor for floor in floors if floor.is_rounding or floor.explains)
+    return next(fitting, floors[-1] if floors else None)
 
 
-def multiple(row: TensorRow, name: str) -> float | None:
-    """How many times the rounding of a format a tensor moved, where that is known and not 0."""
-    quantity = row.metrics.get(f"rounding_multiple_{name}")
-    return (point(quantity) or None) if quantity is not None else None
+def held_by(rows: Sequence[TensorRow]) -> dict[str, int]:
+    """The formats that hold weights of a already, and how many, the finest format first."""
+    held = Counter(
+        found[1]
+        for row in rows
+        for q in row.metrics.values()
+        if isinstance(q, Skipped) and (found := _ON_GRID.match(q.reason))
+    )
+    return {name: held[name] for name in FORMATS if held[name]}
+
+
+def times(multiple: float) -> str:
+    """A multiple in two digits.
+
+    >>> times(1.0), times(0.348), times(13.2), times(1234.0)
+    ('1.0', '0.35', '13', '1.2e+03')
+    """
+    return f"{multiple:.1f}" if 0.995 <= multiple < 9.95 else f"{multiple:.2g}"
 
 
 def _floor(rows: Sequence[TensorRow], name: str) -> NoiseFloor | None:
-    multiples = [m for row in rows if (m := multiple(row, name)) is not None]
-    moved = [
-        row
-        for row in rows
-        if len(row.shape) >= 2
-        and (change := row.metrics.get("relative_frobenius")) is not None
-        and point(change)
-    ]
-    # a format that says nothing of some moved weight explains nothing
-    if not multiples or len(multiples) < len(moved):
-        return None
-    return NoiseFloor(name, min(multiples), max(multiples))
+    metric = f"rounding_multiple_{name}"
+    # of tensors that moved and have rows, whatever else says nothing of them
+    moved = [row for row in rows if len(row.shape) >= 2 and _moved(row)]
+    multiples = {
+        row.name: m for row in moved if metric in row.metrics and (m := point(row.metrics[metric]))
+    }
+    return NoiseFloor(name, multiples) if multiples and len(multiples) == len(moved) else None
+
+
+def _moved(row: TensorRow) -> bool:
+    change = row.metrics.get("relative_frobenius")
+    return change is not None and bool(point(change))

@@ -61,8 +61,8 @@ class Condition:
     def _fails(self, value: Quantity) -> bool:
         compare = _OPERATORS[self.symbol]
         match value:
-            case Skipped("identical"):
-                # only the signal-to-noise ratio says so, and it is infinite
+            case Skipped("identical") if self.metric == "sqnr_db":
+                # it is infinite
                 return compare(float("inf"), self.limit)
             case Interval(lower, upper, _):
                 return compare(lower, self.limit) or compare(upper, self.limit)

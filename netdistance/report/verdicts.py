@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.document import PairingAccount, Report, SweepPoint, TensorRow
-from netdistance.report.noise_floor import multiple, noise_floor
+from netdistance.report.noise_floor import noise_floor, times
 from netdistance.report.wording import count, percent
 
 # at half of its own size, what remains of a weight no longer tells the networks' kinship
@@ -96,23 +96,29 @@ def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, na
         return f"{name_b} differs from {name_a} only in tensors without a distance."
     largest, where = max(moved)
     floor = noise_floor(rows)
-    judged = {row.name for row in rows if multiple(row, "int4") is not None}
+    of_all = f"{len(moved):,} of {count(pairing.compared, 'tensor')} moved"
     # a bias is not judged against rounding: where one moved most, that is what has to be said
-    if floor is not None and floor.explains and where in judged:
-        return (
-            f"{name_b} is within {floor.format} rounding of {name_a}: {len(moved):,} of "
-            f"{count(pairing.compared, 'tensor')} moved, no weight more than "
-            f"{floor.largest:.2g} x what rounding it to {floor.format} does."
-        )
+    if floor is not None and where in floor.multiples:
+        text = f"{name_b} is within {floor.format} rounding of {name_a}"
+        if floor.explains:
+            return (
+                f"{text}: {of_all}, no weight more than {times(floor.largest)} x what rounding it "
+                f"to {floor.format} does."
+            )
+        if floor.is_rounding:
+            weights = count(len(floor.multiples), "weight")
+            return (
+                f"{text} but for {len(floor.beyond):,} of {weights}: {floor.beyond[0]} moved "
+                f"{times(floor.largest)} x as far as that. {of_all[0].upper()}{of_all[1:]}."
+            )
     if largest >= _FAR:
         return (
-            f"{name_b} is far from {name_a}: {len(moved):,} of "
-            f"{count(pairing.compared, 'tensor')} moved, by {_range(min(moved)[0], largest)} of "
+            f"{name_b} is far from {name_a}: {of_all}, by {_range(min(moved)[0], largest)} of "
             "their size."
         )
     return (
-        f"{name_b} differs from {name_a}: {len(moved):,} of {count(pairing.compared, 'tensor')} "
-        f"moved, none by more than {percent(largest)} of its size ({where})."
+        f"{name_b} differs from {name_a}: {of_all}, none by more than {percent(largest)} of its "
+        f"size ({where})."
     )
 
 
