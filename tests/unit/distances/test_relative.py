@@ -91,3 +91,10 @@ def test_identical_means_every_value() -> None:
     assert not is_identical(PairSums.of(one, np.array([0.0, 1.0 + 2.0**-52])))
     assert not is_identical(PairSums.of(np.array([np.nan]), np.array([np.nan])))
     assert not is_identical(None)
+
+
+def test_what_is_no_floating_point_says_so_of_rounding() -> None:
+    spec = TensorSpec("w", (2, 2), "C64", 32)
+    sums = PairSums.of(np.ones(4, np.complex64), np.full(4, 2j, np.complex64))
+    found = metrics_of(TensorPair("w", spec, spec), Measured(sums))
+    assert found["rounding_multiple_int8"] == Skipped("C64: rounding is of real floating point")

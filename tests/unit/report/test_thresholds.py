@@ -144,3 +144,11 @@ def test_require_all_fails_by_anything_left_out(account: PairingAccount) -> None
 def test_require_all_holds_where_nothing_is_left_out() -> None:
     (threshold,) = judge(report(PairingAccount(2, 1)), [], require_all=True)
     assert (threshold.passed, threshold.failures) == (True, ())
+
+
+def test_identical_is_infinite_for_the_signal_to_noise_ratio_alone() -> None:
+    identical = Skipped("identical")
+    assert failures("sqnr_db<20", identical) == ()
+    assert failures("sqnr_db>20", identical) == ("0",)
+    for expression in ("stable_rank_change<2", "stable_rank_change>5"):
+        assert failures(expression, identical) == ("0",)
