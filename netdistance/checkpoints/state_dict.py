@@ -48,9 +48,10 @@ class StateDictCheckpoint(Checkpoint):
         self.notes = opened + left_out
         self.ties = _array_ties(self._arrays)
         if self._tensors:
-            from netdistance.checkpoints.torch_pickle import ties_of
+            from netdistance.checkpoints.torch_pickle import overlap_note, ties_of
 
             self.ties |= ties_of(self._tensors)
+            self.notes += overlap_note(self._tensors, self.ties)
         self.nbytes = sum(spec.nbytes for spec in self.specs.values())
         self._versions = self._current_versions()
 

@@ -6,6 +6,7 @@ that needs more than that is refused, never opened another way.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import re
@@ -55,8 +56,9 @@ class TorchCheckpoint(Checkpoint):
             sizes = range(self.nbytes + 1) if records is None else records
             _require_stored(tensors, sizes, path)
             self._tensors, dequantised = _dequantised(tensors, path)
-            self.notes = opened + left_out + dequantised
             self.ties = ties_of(self._tensors)
+            overlaps = overlap_note(self._tensors, self.ties)
+            self.notes = opened + left_out + dequantised + overlaps
             self.specs = {name: spec_of(name, value) for name, value in self._tensors.items()}
         except BaseException:
             self.close()
@@ -230,3 +232,29 @@ def ties_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
         if first.setdefault(place, name) != name:
             ties[name] = first[place]
     return ties
+
+
+def overlap_note(tensors: Mapping[str, torch.Tensor], ties: Mapping[str, str]) -> tuple[str, ...]:
+    """A note where tensors that are not tied share elements: each of them counts as its own."""
+    spans = sorted(
+        (tensor.untyped_storage().data_ptr(), *_bytes_of(tensor), name)
+        for name, tensor in tensors.items()
+        if name not in ties and tensor.layout == torch.strided and not tensor.is_meta
+        if tensor.numel()
+    )
+    shared = [
+        (after[-1], before[-1])
+        for before, after in itertools.pairwise(spans)
+        if before[0] == after[0] and after[1] < before[2]
+    ]
+    if not shared:
+        return ()
+    first, second = sorted(shared[0])
+    return (f"{len(shared)} overlap others in storage, as {first!r} and {second!r}; each counts",)
+
+
+def _bytes_of(tensor: torch.Tensor) -> tuple[int, int]:
+    """Where in its storage a tensor begins and ends; strides are not negative."""
+    last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    begin = tensor.storage_offset() * tensor.element_size()
+    return begin, begin + (last + 1) * tensor.element_size()

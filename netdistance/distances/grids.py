@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,8 +29,8 @@ _FIRST_LOOK = 1 << 12
 _ROUNDINGS = 3.0
 _UNIT = {"F16": 2.0**-11, "BF16": 2.0**-8}
 _FLOAT32_UNIT = 2.0**-24
-# with more slack than this between two codes, a random tensor would pass
-_MOST_SLACK = 0.125
+# how likely a random tensor may be to pass
+_CHANCE = 1e-6
 
 Floats = NDArray[np.float64]
 
@@ -38,24 +39,37 @@ def grids_of(a: Checkpoint, pair: TensorPair, largest: float) -> frozenset[str]:
     """The formats (int8, int4, fp8) on whose grid every element lies, within what storing rounds.
 
     The grids are those of `linalg.rounding_sums`, with `largest` the largest magnitude, not 0. A
-    format whose codes the storage type cannot tell apart, and a tensor of longer rows than 2^22,
-    are not judged. Elsewhere this reads until the first element off every grid.
+    format whose codes the storage type cannot tell apart, so few elements that chance would do, and
+    a tensor of longer rows than 2^22 are not judged. Elsewhere this reads until the first element
+    off every grid.
 
     Raises:
         CheckpointError: the file ended early or cannot be read.
     """
     unit = _UNIT.get(pair.a.encoding, _FLOAT32_UNIT)
     slacks = {name: _ROUNDINGS * unit * top for name, (top, _) in _GRIDS.items()}
-    held = {name for name, slack in slacks.items() if slack <= _MOST_SLACK}
-    row = pair.a.elements // pair.a.shape[0]
+    count = pair.a.shape[0]
+    row = pair.a.elements // count
     if row > _MOST_ROW:
         return frozenset()
+    # the largest of a group is on the grid by its definition, the others would have to be by chance
+    groups = {"int8": count, "int4": count * -(-row // INT4_GROUP), "fp8": 1}
+    held = {
+        name
+        for name, slack in slacks.items()
+        if not _by_chance(2.0 * slack, pair.a.elements - groups[name])
+    }
     for rows in _whole_rows(a, pair.name, row):
         for part in (rows[: max(1, _FIRST_LOOK // row)], rows):
             held = {n for n in held if _miss(_GRIDS[n][1](part, largest)) <= slacks[n]}
             if not held:
                 return frozenset()
     return frozenset(held)
+
+
+def _by_chance(slack: float, codes: int) -> bool:
+    """Whether so many random codes could all be so near to whole numbers."""
+    return codes > 0 and (slack >= 1.0 or codes * math.log(slack) > math.log(_CHANCE))
 
 
 def _whole_rows(a: Checkpoint, name: str, row: int) -> Iterator[Floats]:

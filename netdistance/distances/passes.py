@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.distances.grids import grids_of
 from netdistance.distances.measure import Measured, why_without_distance
+from netdistance.distances.relative import scale_for_angle
 from netdistance.distances.stream import stream_rounding, stream_sums
 from netdistance.distances.structure import (
     MATRIX_METRICS,
@@ -40,6 +42,7 @@ def measure_pairs(
     """
     own = tuple(pair for pair in pairs if pair.tied_to is None)
     sums = stream_sums(a, b, own, signs=all_metrics, threads=threads, progress=progress)
+    sums |= _rescaled(a, b, own, sums, threads)
     rounding = stream_rounding(a, own, sums, threads=threads, progress=progress)
     norms = _spectral(a, b, own, sums, progress) if spectral else {}
     measured = {
@@ -53,6 +56,26 @@ def measure_pairs(
         for pair in own
     }
     return {pair.name: measured[pair.tied_to or pair.name] for pair in pairs}
+
+
+def _rescaled(
+    a: Checkpoint,
+    b: Checkpoint,
+    pairs: tuple[TensorPair, ...],
+    sums: Mapping[str, PairSums],
+    threads: int | None,
+) -> dict[str, PairSums]:
+    """The sums of the few pairs whose angle needs a at b's size, with these beside them."""
+    known = {
+        pair.name: scale
+        for pair in pairs
+        if pair.name in sums
+        and why_without_distance(pair, sums[pair.name]) is None
+        and (scale := scale_for_angle(sums[pair.name])) is not None
+    }
+    few = tuple(pair for pair in pairs if pair.name in known)
+    beside = stream_sums(a, b, few, scales=known, threads=threads) if few else {}
+    return {name: replace(sums[name], rescaled=found) for name, found in beside.items()}
 
 
 def _spectral(

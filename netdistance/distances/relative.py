@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from netdistance.linalg.sign_counts import SignCounts
 from netdistance.linalg.sums import PairSums
-from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.quantities import Exact, Interval, Quantity, Skipped
+
+# what each norm and ratio of norms is within: the sum of squares of a leaf is within 1e-14
+_SUMS = 1e-14
+_ANGLE_ERROR = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +47,52 @@ def max_abs(sums: PairSums) -> Quantity:
 def angle_rad(sums: PairSums) -> Quantity:
     """The angle between a and b as vectors, in radians, within 1e-8.
 
-    From |d|^2 - (|b| - |a|)^2 = 4 |a| |b| sin^2(angle / 2), which keeps small angles that
-    acos(a.b / |a||b|) loses to cancellation.
+    With r = |b|/|a|, sin^2(angle/2) = (|d|^2/|a|^2 - (r - 1)^2) / 4r, which keeps small angles that
+    acos(a.b / |a||b|) loses to cancellation. Where b is nearly a multiple of a, or far from its
+    size, this cancels as well: there the sums of a `rescaled` to b's size decide. Without them it
+    is the interval that rounding leaves open.
     """
     if not any(sums.difference.leaves):
         return Exact(0.0)
     if not any(sums.a.leaves) or not any(sums.b.leaves):
         return Skipped("the angle to a zero tensor is not defined")
-    d, ratio = sums.difference.relative_to(sums.a), sums.b.relative_to(sums.a)
-    if not (math.isfinite(d * d) and 0.0 < ratio < math.inf):
+    if sums.rescaled is not None:
+        beside = angle_rad(sums.rescaled)
+        return (
+            Exact(math.pi - beside.value) if _turned(sums) and isinstance(beside, Exact) else beside
+        )
+    d, r = sums.difference.relative_to(sums.a), sums.b.relative_to(sums.a)
+    if not (math.isfinite(d * d) and math.isfinite(r * r) and r > 0.0):
         return Skipped("the norms differ by more than float64 can hold")
-    half_sine = math.sqrt(max(0.0, d * d - (ratio - 1.0) ** 2) / (4.0 * ratio))
-    return Exact(2.0 * math.asin(min(1.0, half_sine)))
+    square = (d * d - (r - 1.0) ** 2) / (4.0 * r)
+    # d and r are within _SUMS relative of the truth
+    error = _SUMS * (2.0 * d * d + 2.0 * r * abs(r - 1.0) + _SUMS * r * r) / (4.0 * r)
+    error += 2.0 * _SUMS * abs(square)
+    lower, upper = _angle(square - error), _angle(square + error)
+    if upper - lower <= _ANGLE_ERROR:
+        return Exact(_angle(square))
+    return Interval(lower, math.nextafter(upper, math.inf))
+
+
+def scale_for_angle(sums: PairSums) -> float | None:
+    """What a has to be multiplied by for `rescaled` sums, None where its angle is known without."""
+    if not (any(sums.a.leaves) and any(sums.b.leaves)):
+        return None
+    if not isinstance(angle_rad(sums), Interval):
+        return None
+    ratio = sums.b.relative_to(sums.a)
+    return -ratio if _turned(sums) else ratio
+
+
+def _turned(sums: PairSums) -> bool:
+    """Whether b points away from a: |b - a|^2 > |a|^2 + |b|^2."""
+    d, r = sums.difference.relative_to(sums.a), sums.b.relative_to(sums.a)
+    return d * d > 1.0 + r * r
+
+
+def _angle(square: float) -> float:
+    """The angle whose half has this squared sine, which rounding may have left outside 0 to 1."""
+    return 2.0 * math.asin(math.sqrt(min(1.0, max(0.0, square))))
 
 
 def sqnr_db(sums: PairSums) -> Quantity:

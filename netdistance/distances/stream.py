@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from threading import local
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from netdistance.linalg.sums import PairSums, Workspace
 from netdistance.pairing.match import TensorPair
 from netdistance.progress import SILENT, Progress
 
+NO_SCALES: Mapping[str, float] = MappingProxyType({})
 # one piece of work: 16 MiB of float32 a side, so that threads share a large tensor
 _PIECE_ELEMENTS = 64 * LEAF_ELEMENTS
 # below this, threads only fight over the interpreter lock, and so they do in small tensors
@@ -47,19 +49,21 @@ def stream_sums(
     pairs: tuple[TensorPair, ...],
     *,
     signs: bool = False,
+    scales: Mapping[str, float] = NO_SCALES,
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, PairSums]:
     """The sums of every readable pair, by name; the same bits for any number of threads.
 
-    `signs` also counts signs and zeros.
+    `signs` also counts signs and zeros. A tensor of a that has a scale is multiplied by it first.
 
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
 
     def sums_of(span: _Span, work: Workspace) -> PairSums:
-        return _span_sums(a, b, span, work, signs)
+        scale = scales.get(span.pair.name, 1.0)
+        return _span_sums(a, b, span, work, signs, scale)
 
     stream = _Stream("comparing weights", sums_of, Workspace)
     return stream.over(pairs, threads, progress)
@@ -167,11 +171,13 @@ def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:
         yield piece
 
 
-def _span_sums(a: Checkpoint, b: Checkpoint, span: _Span, work: Workspace, signs: bool) -> PairSums:
+def _span_sums(
+    a: Checkpoint, b: Checkpoint, span: _Span, work: Workspace, signs: bool, scale: float
+) -> PairSums:
     blocks = zip(span.blocks(a), span.blocks(b), strict=True)
     if span.pair.a.dtype.kind in ("integer", "bool"):
         return PairSums.joined([_equality(x, y, signs=signs) for x, y in blocks])
-    return PairSums.joined([PairSums.of(x, y, work, signs=signs) for x, y in blocks])
+    return PairSums.joined([PairSums.of(x, y, work, signs=signs, scale=scale) for x, y in blocks])
 
 
 def _equality(x: NDArray[Any], y: NDArray[Any], *, signs: bool) -> PairSums:

@@ -75,7 +75,8 @@ class SegmentEnergy:
             # whole segments without a zero, as in nearly every leaf of a large weight
             if segment > 1:
                 largest = _maxima(largest, np.arange(0, size, segment))
-            return cls((counts * segment * float(np.vecdot(largest, largest)),))
+            (squares,) = leaf_squares(largest)
+            return cls((counts * segment * squares,))
         stop = offset + size
         per_row = -(-row // segment)
         first, last = (at // row * per_row + at % row // segment for at in (offset, stop - 1))

@@ -26,7 +26,9 @@ class SignCounts:
     @classmethod
     def of(cls, a: NDArray[Any], b: NDArray[Any]) -> Self:
         """The counts of two equally long 1-D arrays."""
-        x, y = (z.view(z.real.dtype) if np.iscomplexobj(z) else z for z in (a, b))
+        x, y = a, b
+        if np.iscomplexobj(a) or np.iscomplexobj(b):
+            x, y = (z.astype(np.complex128, copy=False).view(np.float64) for z in (a, b))
         flips = ((x < 0) & (y > 0)) | ((x > 0) & (y < 0))
         return cls(
             numbers=x.size,

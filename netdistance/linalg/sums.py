@@ -112,7 +112,7 @@ class PairSums:
 
     A complex tensor counts real and imaginary parts as two numbers. Where either side holds a NaN
     or an infinity the counts say so and the sums are without meaning. `signs` is None where they
-    were not counted.
+    were not counted, `rescaled` where a was not compared at b's size as well.
     """
 
     elements: int = 0
@@ -125,6 +125,7 @@ class PairSums:
     b: SumOfSquares = SumOfSquares()
     difference: SumOfSquares = SumOfSquares()
     signs: SignCounts | None = None
+    rescaled: PairSums | None = None
 
     @classmethod
     def of(
@@ -134,23 +135,30 @@ class PairSums:
         work: Workspace | None = None,
         *,
         signs: bool = False,
+        scale: float = 1.0,
     ) -> Self:
         """The sums of two equally long 1-D arrays of floats that begin at a leaf.
 
         `work` holds the float64 copies; give the same one again to save its allocation. `signs`
-        also counts signs and zeros.
+        also counts signs and zeros. The sums are of `scale` times a, where that is no 1.
         """
         if a.shape != b.shape or a.ndim != 1:
             raise ValueError(f"expected two equally long 1-D arrays, got {a.shape} and {b.shape}")
         work = work or Workspace()
         batches = (slice(at, at + BATCH_ELEMENTS) for at in range(0, a.size, BATCH_ELEMENTS))
         with _quiet():
-            return cls.joined([cls._of_batch(a[part], b[part], work, signs) for part in batches])
+            return cls.joined(
+                [cls._of_batch(a[part], b[part], work, signs, scale) for part in batches]
+            )
 
     @classmethod
-    def _of_batch(cls, a: NDArray[Any], b: NDArray[Any], work: Workspace, signs: bool) -> Self:
+    def _of_batch(
+        cls, a: NDArray[Any], b: NDArray[Any], work: Workspace, signs: bool, scale: float
+    ) -> Self:
         counts = SignCounts.of(a, b) if signs else None
         x, y, differs = work.load(a, b)
+        if scale != 1.0:
+            np.multiply(x, scale, out=x)
         changed = int(np.count_nonzero(np.not_equal(a, b, out=differs)))
         squares_a, squares_b = SumOfSquares._of(x), SumOfSquares._of(y)
         if squares_a is None or squares_b is None:

@@ -207,8 +207,8 @@ class _Search:
 
 
 def _cell_flops(order: int, terms: int) -> float:
-    """What one cell costs: Cholesky, the matrix from `terms` table entries, and overhead."""
-    return 4.0 / 3.0 * order**3 + (4.0 * terms + 100.0) * order**2 + 50.0 * terms + 5e3
+    """What one cell costs: Cholesky, the matrix from `terms` table entries, their exponentials."""
+    return 4.0 / 3.0 * order**3 + (4.0 * terms + 100.0) * order**2 + 2e3 * terms + 5e3
 
 
 def most_flops(order: int, phases: tuple[int, ...]) -> float:

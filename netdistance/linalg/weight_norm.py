@@ -34,7 +34,8 @@ def weight_norm(weight: NDArray[Any]) -> Interval:
 
     - stride: the strided map is the stride-1 map followed by a choice of outputs, of norm 1;
     - zero padding: the map is the one on infinite inputs, of norm N, between an embedding by zeros
-      and a choice of outputs; circular padding picks some of the frequencies of the supremum;
+      and a choice of outputs; circular padding that makes no more outputs than there are inputs
+      picks some of the frequencies of the supremum;
     - dilation d: its symbol is K^(d w), which takes the same values;
     - g groups: each frequency has the block diagonal of the row blocks K_1^(w), ..., K_g^(w) of
       K^(w), of norm max_j |K_j^(w)| <= |K^(w)|, as leaving out rows lengthens no vector;

@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, TensorSpec
-from netdistance.errors import CheckpointError, UsageError
+from netdistance.errors import CheckpointError, NothingComparableError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ def renamed(checkpoint: Checkpoint, rules: NameRules) -> Checkpoint:
 
     Raises:
         CheckpointError: two tensors would get one name.
+        NothingComparableError: no name is left.
     """
     return checkpoint if rules == NameRules() else _Renamed(checkpoint, rules)
 
@@ -99,6 +100,11 @@ class _Renamed(Checkpoint):
                 what = f"and {self._old[new]!r} would both be called {new!r}; use other renamings"
                 raise CheckpointError(inner.path, what, tensor=name)
             specs[new], self._old[new] = replace(spec, name=new), name
+        if inner.specs and not specs:
+            raise NothingComparableError(
+                f"{inner.path}: --only and --skip leave none of its {len(inner.specs):,} tensors, "
+                f"such as {next(iter(inner.specs))!r}; they see names after --rename"
+            )
         self.specs = specs
         new_names = {old: new for new, old in self._old.items()}
         # where the first name of a tie is left out, its others stand for themselves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,10 @@ class Condition:
         try:
             if found is None:
                 raise ValueError
-            return cls(expression, found[1], found[2], float(found[3]))
+            limit = float(found[3])
+            if not math.isfinite(limit):
+                raise ValueError
+            return cls(expression, found[1], found[2], limit)
         except ValueError:
             raise UsageError(
                 f"cannot read the threshold {expression!r}; write METRIC>NUMBER, "

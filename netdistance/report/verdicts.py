@@ -80,11 +80,14 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
 
 
 def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
-    """The shortest names that tell the two files apart."""
+    """The shortest names that tell the two files apart; the whole paths where they are one."""
     path_a, path_b = PurePath(a), PurePath(b)
-    for title_a, title_b in ((path_a.stem, path_b.stem), (path_a.name, path_b.name)):
-        if title_a != title_b:
-            return title_a, title_b
+    if path_a.stem != path_b.stem and not (os.path.isdir(a) or os.path.isdir(b)):
+        return path_a.stem, path_b.stem
+    for depth in range(1, max(len(path_a.parts), len(path_b.parts)) + 1):
+        titles = [str(PurePath(*path.parts[-depth:])) for path in (path_a, path_b)]
+        if titles[0] != titles[1]:
+            return titles[0], titles[1]
     return str(path_a), str(path_b)
 
 

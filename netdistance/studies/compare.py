@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,9 @@ def compare(
         right.verify_unchanged()
     thresholds = judge(report, conditions, require_all=options.require_all)
     hint = suggest_rule(pairing.only_a, pairing.only_b)
-    text = compare_verdict(report, left.path, right.path) + (f" {hint}." if hint else "")
+    # a folder is called by its name, whatever it holds
+    paths = [s if isinstance(s, str | os.PathLike) else c.path for s, c in ((a, left), (b, right))]
+    text = compare_verdict(report, *paths) + (f" {hint}." if hint else "")
     return replace(report, verdict=Verdict(text, thresholds))
 
 

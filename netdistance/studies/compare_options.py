@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from netdistance.bounds.trust import SPECTRAL_TRUST
+from netdistance.distances.relative import SUM_METRICS
 from netdistance.errors import UsageError
+from netdistance.report.thresholds import Condition
+
+# numbers that are in a report only where an option asks for them
+_ASKED_FOR = {
+    **{metric.name: "all_metrics" for metric in SUM_METRICS if not metric.default},
+    SPECTRAL_TRUST.name: "spectral",
+}
 
 PathLike = str | os.PathLike[str]
 
@@ -37,9 +46,26 @@ class CompareOptions:
     fail_if: tuple[str, ...] = ()
     require_all: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what Python allows and the command line does not.
+
+        Raises:
+            UsageError: one string where several are expected, or no thread.
+        """
+        for name in ("rename", "only", "skip", "fail_if"):
+            if isinstance(getattr(self, name), str):
+                raise UsageError(f"{name} is several strings: write {name}=('...',)")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads is {self.threads}, expected 1 or more")
+
     def require_consistent(self) -> None:
         """Raise UsageError where one option needs another."""
         if (self.model is None) != (self.inputs is None):
             raise UsageError("--model and --inputs go together; give both, or neither")
         if self.targets is not None and self.model is None:
             raise UsageError("--targets says how outputs are judged: give --model and --inputs too")
+        for condition in map(Condition.parse, self.fail_if):
+            option = _ASKED_FOR.get(condition.metric)
+            if option is not None and not getattr(self, option):
+                flag = f"--{option.replace('_', '-')}"
+                raise UsageError(f"--fail-if {condition.expression!r}: needs {flag}; add it")

@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from tests.cli.invoke import invoke
+from netdistance import CompareOptions, Exact, compare
+from netdistance.errors import UsageError
+from tests.cli.invoke import error_problem, invoke
 from tests.cli.test_compare import compared, folder, weights
 
 __all__ = ["folder"]
@@ -99,3 +101,51 @@ def test_nothing_moved_shows_no_table(folder: Path) -> None:
     outcome = compared(folder, b=weights())
     assert "every compared tensor is identical" in " ".join(outcome.out.split())
     assert "moved most" not in outcome.out and "next:" not in outcome.out
+
+
+@pytest.mark.parametrize("complex_side", ["a", "b"])
+def test_complex_against_real_has_every_metric(tmp_path: Path, complex_side: str) -> None:
+    pair = {"a": np.ones((4, 4), np.float32), "b": np.full((4, 4), -2, np.float32)}
+    pair[complex_side] = pair[complex_side] * np.complex64(1 + 1j)
+    found = compare({"w": pair["a"]}, {"w": pair["b"]}, CompareOptions(all_metrics=True))
+    # of 32 real numbers, 16 flip, and the imaginary parts of one side are all 0
+    assert found.tensors[0].metrics["sign_flips"] == Exact(0.5)
+
+
+def test_a_folder_is_called_by_its_name(tmp_path: Path) -> None:
+    for name, step in (("base-1.5", 0.0), ("tuned-1.5", 0.125)):
+        (tmp_path / name).mkdir()
+        save_file(weights(step=step), tmp_path / name / "model.safetensors")
+    folders = [tmp_path / "base-1.5", tmp_path / "tuned-1.5"]
+    files = [place / "model.safetensors" for place in folders]
+    assert "tuned-1.5 differs from base-1.5" in invoke("compare", *folders).out
+    text = " ".join(invoke("compare", *files).out.split())
+    assert "tuned-1.5/model.safetensors differs from base-1.5/model.safetensors" in text
+
+
+def test_names_that_globs_leave_out_are_said(folder: Path) -> None:
+    outcome = compared(folder, "--only", "nothing")
+    assert error_problem(outcome, 4, "leave none of its 3 tensors", "'0.bias'") == ""
+
+
+@pytest.mark.parametrize(
+    ("expression", "flag"),
+    [("sign_flips>0.5", "--all-metrics"), ("spectral_trust>1", "--spectral")],
+)
+def test_a_threshold_on_what_was_not_asked_for_is_2(
+    folder: Path, expression: str, flag: str
+) -> None:
+    outcome = compared(folder, "--fail-if", expression)
+    assert error_problem(outcome, 2, f"needs {flag}") == ""
+    assert compared(folder, "--fail-if", expression, flag).code in (0, 1)
+
+
+@pytest.mark.parametrize("name", ["only", "skip", "rename", "fail_if"])
+def test_one_string_for_several_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        CompareOptions(**{name: "*.weight"})  # type: ignore[arg-type]
+
+
+def test_no_thread_is_refused() -> None:
+    with pytest.raises(UsageError, match="threads is 0"):
+        CompareOptions(threads=0)

@@ -131,3 +131,20 @@ sys.exit("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_overlapping_tensors_are_noted_and_parts_of_one_buffer_are_not(
+    tmp_path: Path, where: str
+) -> None:
+    buffer = torch.arange(24.0)
+    apart = {
+        "x": buffer[:12].view(3, 4),
+        "y": buffer[12:].view(3, 4),
+        "again": buffer[:12].view(3, 4),
+    }
+    for state, noted in ((apart, False), ({**apart, "turned": apart["x"].t()}, True)):
+        torch.save(state, tmp_path / "a.pt")
+        with open_checkpoint(tmp_path / "a.pt" if where == "file" else state) as checkpoint:
+            assert any("overlap" in note for note in checkpoint.notes) == noted
+            assert dict(checkpoint.ties) == {"again": "x"}

@@ -74,12 +74,32 @@ def test_one_element_beside_the_grid_is_enough(tmp_path: Path, name: str, place:
     assert found(tmp_path, torch.from_numpy(weight)) == frozenset()
 
 
-def test_a_storage_that_cannot_tell_codes_apart_is_not_judged(tmp_path: Path) -> None:
-    """bfloat16 keeps 8 digits: the codes of int8 blur, those of int4 do not."""
-    weight = weights((16, 256))
-    for name, expected in (("int8", frozenset()), ("int4", frozenset({"int4"}))):
-        stored = torch.from_numpy(rounded_to(name, weight)).bfloat16()
-        assert found(tmp_path, stored) == expected
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [(torch.bfloat16, {"int4", "fp8"}), (torch.float16, {"int8", "int4", "fp8"})],
+)
+def test_a_storage_that_cannot_tell_codes_apart_is_not_judged(
+    tmp_path: Path, kind: torch.dtype, held: set[str]
+) -> None:
+    """bfloat16 keeps 8 digits: the codes of int8 blur, those of int4 and fp8 do not."""
+    for name in FORMATS:
+        stored = torch.from_numpy(rounded_to(name, weights((16, 256)))).to(kind)
+        assert found(tmp_path, stored) == {name} & held
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 3), (2, 2)])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_few_random_numbers_are_on_no_grid(
+    tmp_path: Path, shape: tuple[int, int], kind: torch.dtype
+) -> None:
+    """One in six would lie near enough to codes of int4."""
+    draws = torch.randn(60, *shape, generator=torch.Generator().manual_seed(0)).to(kind)
+    assert not any(found(tmp_path, draw.contiguous()) for draw in draws)
+
+
+def test_a_column_is_on_the_integer_grids(tmp_path: Path) -> None:
+    """The step of each row is its element's own."""
+    assert found(tmp_path, torch.from_numpy(weights((40, 1)))) >= {"int8", "int4"}
 
 
 def test_a_row_of_zeros_is_on_every_grid(tmp_path: Path) -> None:

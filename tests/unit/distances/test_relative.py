@@ -14,7 +14,8 @@ from netdistance.distances.relative import SUM_METRICS, angle_rad
 from netdistance.distances.structure import MATRIX_METRICS
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
-from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.quantities import Exact, Interval, Quantity, Skipped
+from netdistance.studies.compare import compare
 
 
 def metrics(a: list[float], b: list[float]) -> dict[str, Quantity]:
@@ -48,14 +49,16 @@ def test_doubling_is_half_way_to_nothing() -> None:
 
 @pytest.mark.parametrize("theta", [1e-12, 1e-9, 1e-6, 1e-3, 1.0, 3.0, math.pi])
 def test_small_angles_survive(theta: float) -> None:
-    sums = PairSums.of(np.array([1.0, 0.0]), np.array([math.cos(theta), math.sin(theta)]))
-    found = angle_rad(sums)
+    b = np.array([math.cos(theta), math.sin(theta)])
+    (row,) = compare({"w": np.array([1.0, 0.0])}, {"w": b}).tensors
+    found = row.metrics["angle_rad"]
     assert isinstance(found, Exact)
     assert abs(found.value - theta) < 1e-8
 
 
 def test_a_parallel_tensor_has_no_angle() -> None:
-    found = metrics([1.0, 3.0], [2.0, 6.0])["angle_rad"]
+    (row,) = compare({"w": np.array([1.0, 3.0])}, {"w": np.array([2.0, 6.0])}).tensors
+    found = row.metrics["angle_rad"]
     assert isinstance(found, Exact)
     assert found.value < 1e-8
 
@@ -98,3 +101,29 @@ def test_what_is_no_floating_point_says_so_of_rounding() -> None:
     sums = PairSums.of(np.ones(4, np.complex64), np.full(4, 2j, np.complex64))
     found = metrics_of(TensorPair("w", spec, spec), Measured(sums))
     assert found["rounding_multiple_int8"] == Skipped("C64: rounding is of real floating point")
+
+
+@pytest.mark.parametrize("scale", [2.0, 3.0, 0.3, 10.0, 1000.0, -3.0])
+def test_what_rounding_leaves_of_the_angle_of_a_multiple_is_an_interval(scale: float) -> None:
+    """The squares of b = c a cancel to 1e-16 of themselves, whose root is more than 1e-8."""
+    a = np.random.default_rng(0).standard_normal(4096)
+    found, expected = angle_rad(PairSums.of(a, scale * a)), 0.0 if scale > 0 else math.pi
+    assert isinstance(found, Interval)
+    assert found.lower <= expected + 1e-12 and expected - 1e-12 <= found.upper
+    assert found.upper - found.lower < 1e-4
+
+
+@pytest.mark.parametrize("scale", [2.0, 3.0, 0.3, 1000.0, -3.0, 1e-12, 1e18, -1e-9, 1e-16])
+@pytest.mark.parametrize("turn", [0.0, 1e-7, 0.3, 1.5])
+def test_compare_looks_again_at_the_size_of_b(scale: float, turn: float) -> None:
+    """The angle is within 1e-8 whatever the sizes."""
+    generator = np.random.default_rng(1)
+    a = generator.standard_normal(1000)
+    aside = generator.standard_normal(1000)
+    aside -= a * (aside @ a) / (a @ a)
+    aside *= np.linalg.norm(a) / np.linalg.norm(aside)
+    b = scale * (math.cos(turn) * a + math.sin(turn) * aside)
+    (row,) = compare({"w": a}, {"w": b}).tensors
+    found = row.metrics["angle_rad"]
+    assert isinstance(found, Exact)
+    assert abs(found.value - (turn if scale > 0 else math.pi - turn)) <= 1e-8

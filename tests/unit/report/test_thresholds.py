@@ -46,7 +46,7 @@ def test_an_expression_is_read(expression: str, symbol: str, limit: float) -> No
 @pytest.mark.parametrize(
     "expression",
     ["", "m", "m>", ">1", "m=1", "m==1", "m>>1", "m>1>2", "m>nan", "m>inf", "m>1e", "m>1 2",
-     "m>--1", "a b>1", "m>0x10", "m>1\nm>2", "m>1,5"],
+     "m>--1", "a b>1", "m>0x10", "m>1\nm>2", "m>1,5", "m>1e999"],
 )  # fmt: skip
 def test_anything_else_is_refused(expression: str) -> None:
     with pytest.raises(UsageError, match="cannot read the threshold"):
