@@ -255,6 +255,7 @@ def overlap_note(tensors: Mapping[str, torch.Tensor], ties: Mapping[str, str]) -
 
 def _bytes_of(tensor: torch.Tensor) -> tuple[int, int]:
     """Where in its storage a tensor begins and ends; strides are not negative."""
-    last = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
-    begin = tensor.storage_offset() * tensor.element_size()
+    axes = zip(tensor.shape, tensor.stride(), strict=True)
+    last = sum((int(n) - 1) * int(step) for n, step in axes)
+    begin = int(tensor.storage_offset()) * tensor.element_size()
     return begin, begin + (last + 1) * tensor.element_size()
