@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # how often RssAnon is looked at; a peak shorter than this is missed
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
