@@ -80,7 +80,7 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
 
 
 def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
-    """The shortest names that tell the two files apart; the whole paths where they are one."""
+    """The shortest names that tell the two files apart, their own where they are one."""
     path_a, path_b = PurePath(a), PurePath(b)
     if path_a.stem != path_b.stem and not (os.path.isdir(a) or os.path.isdir(b)):
         return path_a.stem, path_b.stem
@@ -88,7 +88,7 @@ def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, 
         titles = [str(PurePath(*path.parts[-depth:])) for path in (path_a, path_b)]
         if titles[0] != titles[1]:
             return titles[0], titles[1]
-    return str(path_a), str(path_b)
+    return path_a.name, path_b.name
 
 
 def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, name_b: str) -> str:
