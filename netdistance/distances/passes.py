@@ -42,7 +42,7 @@ def measure_pairs(
     """
     own = tuple(pair for pair in pairs if pair.tied_to is None)
     sums = stream_sums(a, b, own, signs=all_metrics, threads=threads, progress=progress)
-    sums |= _rescaled(a, b, own, sums, threads)
+    sums |= _rescaled(a, b, own, sums, threads, progress)
     rounding = stream_rounding(a, own, sums, threads=threads, progress=progress)
     norms = _spectral(a, b, own, sums, progress) if spectral else {}
     measured = {
@@ -64,6 +64,7 @@ def _rescaled(
     pairs: tuple[TensorPair, ...],
     sums: Mapping[str, PairSums],
     threads: int | None,
+    progress: Progress,
 ) -> dict[str, PairSums]:
     """The sums of the few pairs whose angle needs a at b's size, with these beside them."""
     known = {
@@ -74,7 +75,9 @@ def _rescaled(
         and (scale := scale_for_angle(sums[pair.name])) is not None
     }
     few = tuple(pair for pair in pairs if pair.name in known)
-    beside = stream_sums(a, b, few, scales=known, threads=threads) if few else {}
+    if not few:
+        return {}
+    beside = stream_sums(a, b, few, scales=known, threads=threads, progress=progress)
     return {name: replace(sums[name], rescaled=found) for name, found in beside.items()}
 
 
