@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# how often RssAnon is looked at; a peak shorter than this is missed
+# how often memory is looked at; a peak shorter than this is missed
 _POLL_SECONDS = 0.01
 
 
@@ -22,14 +22,14 @@ class Usage:
 
 
 def run(command: Sequence[str]) -> Usage:
-    """Run a command to its end. RssAnon leaves out pages of files, which memory maps share.
+    """Run a command to its end. Pages of files, which memory maps share, are left out.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
     begun = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = 0
+    peak = 0.0
     while process.poll() is None:
         peak = max(peak, _anonymous_kib(process.pid))
         time.sleep(_POLL_SECONDS)
@@ -56,9 +56,13 @@ def interleaved(commands: Mapping[str, Sequence[str]], repeats: int) -> dict[str
     }
 
 
-def _anonymous_kib(pid: int) -> int:
+def _anonymous_kib(pid: int) -> float:
+    """Its share of anonymous memory and its workers': a page that n processes share counts 1/n."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return 0  # it has just ended
-    return next((int(line.split()[1]) for line in status.splitlines() if "RssAnon" in line), 0)
+    lines = rollup.splitlines()
+    own = next((float(line.split()[1]) for line in lines if line.startswith("Pss_Anon")), 0)
+    return own + sum(_anonymous_kib(int(worker)) for worker in workers)

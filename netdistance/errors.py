@@ -18,10 +18,14 @@ class InputError(NetDistanceError):
 class CheckpointError(InputError):
     """A checkpoint is unreadable or invalid: `FILE: tensor 'NAME': what; what to type`."""
 
-    def __init__(self, path: object, what: str, *, tensor: str | None = None) -> None:
-        """Build the one line from its parts."""
-        where = f"{path}: " if tensor is None else f"{path}: tensor {tensor!r}: "
-        super().__init__(where + what)
+    def __init__(self, path: object, what: str, tensor: str | None = None) -> None:
+        """Keep the parts: an error of a worker process is pickled as its arguments."""
+        super().__init__(path, what, tensor)
+
+    def __str__(self) -> str:
+        """The one line."""
+        path, what, tensor = self.args
+        return f"{path}: {what}" if tensor is None else f"{path}: tensor {tensor!r}: {what}"
 
 
 class NothingComparableError(NetDistanceError):

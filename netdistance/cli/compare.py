@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     help="Exit 1 where any tensor is unmatched, reshaped, skipped or non-finite.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), help="Threads that read and sum; default up to 4."
+    "--threads", type=click.IntRange(1), help="Workers that read and sum at once; default up to 4."
 )
 @grouping_options
 @output_options

@@ -1,4 +1,4 @@
-"""Work on this machine: threads over independent items, results in the order of the items."""
+"""Work on this machine: workers over independent items, results in the order of the items."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from netdistance.execution.processes import map_forked, may_fork
 from netdistance.progress import Advance
 
 Item = TypeVar("Item")
@@ -28,12 +29,14 @@ def map_ordered(
     threads: int,
     advance: Advance,
 ) -> list[Result]:
-    """`[function(item) for item in items]`, in up to `threads` threads.
+    """`[function(item) for item in items]`, in up to `threads` processes, or threads of this one.
 
     The first error is raised after the work that has not begun is cancelled.
     """
     if threads <= 1 or len(items) <= 1:
         return [_advanced(function(item), advance) for item in items]
+    if may_fork():
+        return map_forked(function, items, workers=threads, advance=advance)
     with ThreadPoolExecutor(threads, thread_name_prefix="netdistance") as pool:
         try:
             return [_advanced(result, advance) for result in pool.map(function, items)]
