@@ -24,7 +24,8 @@ class Exact:
     value: float
 
     def __post_init__(self) -> None:
-        _require_finite(value=self.value)
+        if not math.isfinite(self.value):  # in place: a report holds hundreds of thousands
+            _require_finite(value=self.value)
 
 
 @dataclass(frozen=True, slots=True)

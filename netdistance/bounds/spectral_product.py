@@ -21,7 +21,7 @@ def spectral_product(
 ) -> BoundRow:
     """The row of prod_l |W_l|_2 over the weights that have a norm; the others are named.
 
-    A name in `tied` is the same tensor as another, and counts once.
+    A name in `tied` has elements that another has, and does not count.
 
     Each norm is proved, and so is the interval of the product, `log10`. What is modelled is to read
     it as |f(x) - f(y)| / |x - y|: that holds for f = W_L s(... s(W_1 x)) with s of Lipschitz
@@ -32,7 +32,7 @@ def spectral_product(
     missing = [layer.name for layer in layers if isinstance(layer.spectral_norm, Skipped)]
     assumptions = [MODEL, f"product over {count(len(layers) - len(missing), 'weight')}"]
     if tied:
-        assumptions.append(f"{count(len(tied), 'tied tensor')} counted once, under the first name")
+        assumptions.append(f"{count(len(tied), 'tied tensor')} counted once")
     if missing:
         assumptions.append(f"partial, without: {', '.join(missing)}")
     return BoundRow(

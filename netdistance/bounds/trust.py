@@ -96,7 +96,7 @@ def trust_row(
     assumptions = [MODEL, f"product over {count(len(weights), 'weight')}"]
     tied = sum(row.tied_to is not None for row in rows)
     if tied:
-        assumptions.append(f"{count(tied, 'tied tensor')} counted once, under the first name")
+        assumptions.append(f"{count(tied, 'tied tensor')} counted once")
     for reason, names in (
         ("unmatched or reshaped", pairing.lonely_weights),
         ("unreadable", unreadable),
@@ -207,7 +207,7 @@ def with_shares(rows: Sequence[TensorRow], trust: BoundRow) -> tuple[TensorRow, 
     """The rows with `trust_share`: a weight's log(1 + r_l) as a fraction of the sum over all.
 
     Skipped where `trust` is: a share of an unknown whole is none. A tied tensor has no share of its
-    own: the first name of its tie has it.
+    own: the tensor that has its elements has it.
     """
     changes = {
         row.name: math.log1p(value)

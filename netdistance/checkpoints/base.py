@@ -62,8 +62,8 @@ class Checkpoint(ABC):
 
     `specs` are in the order of the file. `notes` are remarks that a reader of the report should
     see, such as which wrapper was opened. `nbytes` is the size of the file or files, and of the
-    tensors where there is no file. `ties` leads from a name to the first name of the same storage,
-    for tensors that share offset, shape and strides as well; formats without sharing have none.
+    tensors where there is no file. `ties` leads from a name to that of the tensor that has all of
+    its elements in memory, as `checkpoints.ties`; formats without sharing have none.
     """
 
     path: Path

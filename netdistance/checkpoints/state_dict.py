@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, TensorSpec
 from netdistance.checkpoints.dtypes import BY_NAME
 from netdistance.checkpoints.npz import ENCODINGS, native
+from netdistance.checkpoints.ties import View, overlap_note, ties_of
 from netdistance.checkpoints.wrappers import named_tensors, unwrap
 from netdistance.errors import CheckpointError
 
@@ -46,12 +47,13 @@ class StateDictCheckpoint(Checkpoint):
         }
         self.specs = {name: self._spec(name) for name in values}
         self.notes = opened + left_out
-        self.ties = _array_ties(self._arrays)
+        views = [View.of_array(name, array) for name, array in self._arrays.items()]
         if self._tensors:
-            from netdistance.checkpoints.torch_pickle import overlap_note, ties_of
+            from netdistance.checkpoints.torch_pickle import views_of
 
-            self.ties |= ties_of(self._tensors)
-            self.notes += overlap_note(self._tensors, self.ties)
+            views += views_of(self._tensors)
+        self.ties = ties_of(views)
+        self.notes += overlap_note(views, self.ties)
         self.nbytes = sum(spec.nbytes for spec in self.specs.values())
         self._versions = self._current_versions()
 
@@ -94,13 +96,3 @@ class StateDictCheckpoint(Checkpoint):
 
     def close(self) -> None:
         """Nothing to release: the tensors are the caller's."""
-
-
-def _array_ties(arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
-    first: dict[object, str] = {}
-    ties: dict[str, str] = {}
-    for name, array in arrays.items():
-        place = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
-        if array.size and first.setdefault(place, name) != name:
-            ties[name] = first[place]
-    return ties

@@ -6,7 +6,6 @@ that needs more than that is refused, never opened another way.
 
 from __future__ import annotations
 
-import itertools
 import os
 import pickle
 import re
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, FileState, TensorSpec
 from netdistance.checkpoints.dtypes import BY_NAME
+from netdistance.checkpoints.ties import View, overlap_note, ties_of
 from netdistance.checkpoints.wrappers import named_tensors, unwrap
 from netdistance.errors import CheckpointError
 
@@ -56,8 +56,9 @@ class TorchCheckpoint(Checkpoint):
             sizes = range(self.nbytes + 1) if records is None else records
             _require_stored(tensors, sizes, path)
             self._tensors, dequantised = _dequantised(tensors, path)
-            self.ties = ties_of(self._tensors)
-            overlaps = overlap_note(self._tensors, self.ties)
+            views = views_of(self._tensors)
+            self.ties = ties_of(views)
+            overlaps = overlap_note(views, self.ties)
             self.notes = opened + left_out + dequantised + overlaps
             self.specs = {name: spec_of(name, value) for name, value in self._tensors.items()}
         except BaseException:
@@ -218,44 +219,18 @@ def tensor_blocks(
         yield spec.dtype.decode(np.require(raw, requirements=["C", "A"]))
 
 
-def ties_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """Names that share storage, offset, shape and strides with an earlier one, and that one."""
-    first: dict[object, str] = {}
-    ties: dict[str, str] = {}
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.numel() == 0:
-            continue
-        place = (
-            *(tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.device),
-            *(tensor.shape, tensor.stride(), tensor.dtype, tensor.is_conj(), tensor.is_neg()),
+def views_of(tensors: Mapping[str, torch.Tensor]) -> list[View]:
+    """Where the elements of strided tensors are."""
+    return [
+        View(
+            name,
+            tensor.untyped_storage().data_ptr()
+            + int(tensor.storage_offset()) * tensor.element_size(),
+            tuple(tensor.shape),
+            tuple(step * tensor.element_size() for step in tensor.stride()),
+            tensor.element_size(),
+            (tensor.device, tensor.dtype, tensor.is_conj(), tensor.is_neg()),
         )
-        if first.setdefault(place, name) != name:
-            ties[name] = first[place]
-    return ties
-
-
-def overlap_note(tensors: Mapping[str, torch.Tensor], ties: Mapping[str, str]) -> tuple[str, ...]:
-    """A note where tensors that are not tied share elements: each of them counts as its own."""
-    spans = sorted(
-        (tensor.untyped_storage().data_ptr(), *_bytes_of(tensor), name)
         for name, tensor in tensors.items()
-        if name not in ties and tensor.layout == torch.strided and not tensor.is_meta
-        if tensor.numel()
-    )
-    shared = [
-        (after[-1], before[-1])
-        for before, after in itertools.pairwise(spans)
-        if before[0] == after[0] and after[1] < before[2]
+        if tensor.layout == torch.strided and not tensor.is_meta
     ]
-    if not shared:
-        return ()
-    first, second = sorted(shared[0])
-    return (f"{len(shared)} overlap others in storage, as {first!r} and {second!r}; each counts",)
-
-
-def _bytes_of(tensor: torch.Tensor) -> tuple[int, int]:
-    """Where in its storage a tensor begins and ends; strides are not negative."""
-    axes = zip(tensor.shape, tensor.stride(), strict=True)
-    last = sum((int(n) - 1) * int(step) for n, step in axes)
-    begin = int(tensor.storage_offset()) * tensor.element_size()
-    return begin, begin + (last + 1) * tensor.element_size()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +59,8 @@ def grids_of(a: Checkpoint, pair: TensorPair, largest: float) -> frozenset[str]:
         if not _by_chance(2.0 * slack, pair.a.elements - groups[name])
     }
     for rows in _whole_rows(a, pair.name, row):
-        for part in (rows[: max(1, _FIRST_LOOK // row)], rows):
+        first = max(1, _FIRST_LOOK // row)
+        for part in (rows[:first], rows[first:]):
             held = {n for n in held if _miss(_GRIDS[n][1](part, largest)) <= slacks[n]}
             if not held:
                 return frozenset()
@@ -74,9 +74,10 @@ def _by_chance(slack: float, codes: int) -> bool:
 
 def _whole_rows(a: Checkpoint, name: str, row: int) -> Iterator[Floats]:
     """The rows of a tensor in order, (rows, row), a few at a time."""
-    rest: NDArray[Any] = np.empty(0)
+    rest: Floats = np.empty(0)
     for block in a.blocks(name, size=LEAF_ELEMENTS):
-        rest = np.concatenate([rest, block.astype(np.float64)])
+        wide = block.astype(np.float64)
+        rest = np.concatenate([rest, wide]) if rest.size else wide
         whole = rest.size // row * row
         if whole:
             yield rest[:whole].reshape(-1, row)
@@ -85,7 +86,7 @@ def _whole_rows(a: Checkpoint, name: str, row: int) -> Iterator[Floats]:
 
 def _miss(codes: Floats) -> float:
     """How far the worst code is from a whole number."""
-    return float(np.abs(codes - np.rint(codes)).max())
+    return float(np.abs(codes - np.rint(codes)).max(initial=0.0))
 
 
 def _int8_codes(rows: Floats, largest: float) -> Floats:

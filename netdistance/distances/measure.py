@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdistance.distances.noise_floor import ROUNDING_METRICS, rounding_multiples
+from netdistance.distances.noise_floor import ROUNDING_METRICS, Rounding, rounding_multiples
 from netdistance.distances.relative import SUM_METRICS, changed_fraction
 from netdistance.distances.structure import MATRIX_METRICS
-from netdistance.linalg.rounding_sums import RoundingSums
 from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
 from netdistance.quantities import Quantity, Skipped
@@ -21,13 +20,12 @@ class Measured:
     """What the passes over both files left behind of one pair.
 
     `sums` is None where the pair could not be read, `rounding` where rounding a was not measured.
-    `grids` names the formats that hold a already, `all_metrics` asks for more than the default
-    ones, and `spectral` is None where it was not asked for.
+    `all_metrics` asks for more than the default ones, `spectral` is None where it was not asked
+    for.
     """
 
     sums: PairSums | None = None
-    rounding: RoundingSums | None = None
-    grids: frozenset[str] = frozenset()
+    rounding: Rounding | None = None
     all_metrics: bool = False
     spectral: Mapping[str, Quantity] | None = None
 
@@ -43,7 +41,7 @@ def metrics_of(pair: TensorPair, measured: Measured) -> dict[str, Quantity]:
     reason = why_without_distance(pair, sums)
     if sums is not None and reason is None:
         metrics = {metric.name: metric.of(sums) for metric in wanted}
-        metrics |= rounding_multiples(pair, sums, measured.rounding, measured.grids)
+        metrics |= rounding_multiples(pair, sums, measured.rounding)
         return metrics | _spectral(measured, NEEDS_SPECTRAL)
     names = [m.name for m in wanted] + [m.name for m in ROUNDING_METRICS]
     metrics = dict.fromkeys(names, Skipped(str(reason)))

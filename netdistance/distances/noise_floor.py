@@ -45,28 +45,27 @@ ROUNDING_METRICS: tuple[RoundingMetric, ...] = (
 )
 
 
-def rounding_multiples(
-    pair: TensorPair,
-    sums: PairSums,
-    rounding: RoundingSums | None,
-    grids: frozenset[str] = frozenset(),
-) -> dict[str, Quantity]:
-    """Every rounding multiple by name; `sums` is finite and of a floating-point pair.
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """What rounding a would cost, and the names of the formats that hold it already; parts add."""
 
-    `grids` names the formats that hold a already.
-    """
-    return {
-        metric.name: _multiple(metric, pair, sums, rounding, metric.format in grids)
-        for metric in ROUNDING_METRICS
-    }
+    sums: RoundingSums
+    grids: frozenset[str] = frozenset()
+
+    def __add__(self, other: Rounding) -> Rounding:
+        """Both parts of a, self before other; one of them has looked for grids."""
+        return Rounding(self.sums + other.sums, self.grids | other.grids)
+
+
+def rounding_multiples(
+    pair: TensorPair, sums: PairSums, rounding: Rounding | None
+) -> dict[str, Quantity]:
+    """Every rounding multiple by name; `sums` is finite and of a floating-point pair."""
+    return {metric.name: _multiple(metric, pair, sums, rounding) for metric in ROUNDING_METRICS}
 
 
 def _multiple(
-    metric: RoundingMetric,
-    pair: TensorPair,
-    sums: PairSums,
-    rounding: RoundingSums | None,
-    on_grid: bool,
+    metric: RoundingMetric, pair: TensorPair, sums: PairSums, rounding: Rounding | None
 ) -> Quantity:
     if len(pair.a.shape) < 2:
         return Skipped("one axis: rounding is by rows and groups of a matrix")
@@ -76,8 +75,8 @@ def _multiple(
         return Skipped(f"{pair.a.encoding}: rounding is of real floating point")
     if rounding is None:
         return Skipped("the reference is zero, or of a magnitude whose square float64 cannot hold")
-    energy = metric.energy(rounding)
-    if on_grid or energy == 0.0:
+    energy = metric.energy(rounding.sums)
+    if metric.format in rounding.grids or energy == 0.0:
         return Skipped(f"a already is on the {metric.format} grid: rounding would not move it")
     multiple = sums.difference.norm / math.sqrt(energy)
     return Exact(multiple) if math.isfinite(multiple) else Skipped("exceeds float64")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.distances.grids import grids_of
 from netdistance.distances.measure import Measured, why_without_distance
 from netdistance.distances.relative import scale_for_angle
 from netdistance.distances.stream import stream_rounding, stream_sums
@@ -32,7 +31,7 @@ def measure_pairs(
     threads: int | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Measured]:
-    """What was measured of every pair, by name; a tied pair has what the first of its tie has.
+    """What was measured of every pair, by name.
 
     One pass over both files for the sums, one over a for rounding, and with `spectral` one over
     both that holds two whole tensors at a time.
@@ -40,22 +39,19 @@ def measure_pairs(
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
-    own = tuple(pair for pair in pairs if pair.tied_to is None)
-    sums = stream_sums(a, b, own, signs=all_metrics, threads=threads, progress=progress)
-    sums |= _rescaled(a, b, own, sums, threads, progress)
-    rounding = stream_rounding(a, own, sums, threads=threads, progress=progress)
-    norms = _spectral(a, b, own, sums, progress) if spectral else {}
-    measured = {
+    sums = stream_sums(a, b, pairs, signs=all_metrics, threads=threads, progress=progress)
+    sums |= _rescaled(a, b, pairs, sums, threads, progress)
+    rounding = stream_rounding(a, pairs, sums, threads=threads, progress=progress)
+    norms = _spectral(a, b, pairs, sums, progress) if spectral else {}
+    return {
         pair.name: Measured(
             sums.get(pair.name),
             rounding.get(pair.name),
-            grids_of(a, pair, sums[pair.name].max_abs_a) if pair.name in rounding else frozenset(),
             all_metrics,
             norms.get(pair.name),
         )
-        for pair in own
+        for pair in pairs
     }
-    return {pair.name: measured[pair.tied_to or pair.name] for pair in pairs}
 
 
 def _rescaled(

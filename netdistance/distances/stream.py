@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.distances.noise_floor import LEAST_SCALE, has_rows
+from netdistance.distances.grids import grids_of
+from netdistance.distances.noise_floor import LEAST_SCALE, Rounding, has_rows
 from netdistance.execution.local import default_threads, map_ordered
+from netdistance.execution.processes import may_fork
 from netdistance.linalg.leaves import BATCH_ELEMENTS, LEAF_ELEMENTS
 from netdistance.linalg.rounding_sums import RoundingSums, RoundingWorkspace
 from netdistance.linalg.sign_counts import SignCounts
@@ -25,9 +27,12 @@ from netdistance.progress import SILENT, Progress
 NO_SCALES: Mapping[str, float] = MappingProxyType({})
 # one piece of work: 16 MiB of float32 a side, so that threads share a large tensor
 _PIECE_ELEMENTS = 64 * LEAF_ELEMENTS
-# below this, threads only fight over the interpreter lock, and so they do in small tensors
+# below this, workers cost more than they gain
 _SERIAL_ELEMENTS = 16 * LEAF_ELEMENTS
+# in tensors below this, threads only fight over the interpreter lock
 _SMALL_ELEMENTS = LEAF_ELEMENTS // 4
+# a tensor costs as much time as so many elements, however small it is
+_TENSOR_ELEMENTS = LEAF_ELEMENTS // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def stream_rounding(
     *,
     threads: int | None = None,
     progress: Progress = SILENT,
-) -> dict[str, RoundingSums]:
+) -> dict[str, Rounding]:
     """What rounding a would cost, for each weight that moved and has a scale, by name.
 
     A second pass over a alone: fp8 scales a tensor by its largest element, which the first found.
@@ -86,14 +91,15 @@ def stream_rounding(
     """
     moved = tuple(pair for pair in pairs if has_rows(pair) and _has_moved(sums.get(pair.name)))
 
-    def sums_of(span: _Span, work: RoundingWorkspace) -> RoundingSums:
+    def sums_of(span: _Span, work: RoundingWorkspace) -> Rounding:
         pair, parts = span.pair, []
         row, largest = pair.a.elements // pair.a.shape[0], sums[pair.name].max_abs_a
         offset = span.start
         for block in span.blocks(a):
             parts.append(RoundingSums.of(block, offset, row, largest, work))
             offset += block.size
-        return RoundingSums.joined(parts)
+        grids = frozenset[str]() if span.start else grids_of(a, pair, largest)
+        return Rounding(RoundingSums.joined(parts), grids)
 
     stream = _Stream("rounding for comparison", sums_of, RoundingWorkspace)
     return stream.over(moved, threads, progress)
@@ -148,9 +154,10 @@ class _Stream(Generic[_Sums, _Work]):
 
 
 def _is_long(pairs: tuple[TensorPair, ...]) -> bool:
-    """Whether threads pay."""
+    """Whether workers pay."""
+    least = 0 if may_fork() else _SMALL_ELEMENTS
     elements = (pair.a.elements for pair in pairs)
-    return sum(n for n in elements if n > _SMALL_ELEMENTS) > _SERIAL_ELEMENTS
+    return sum(n + _TENSOR_ELEMENTS for n in elements if n >= least) > _SERIAL_ELEMENTS
 
 
 def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:
@@ -163,7 +170,7 @@ def _pieces(pairs: tuple[TensorPair, ...]) -> Iterator[list[_Span]]:
         for start in range(0, max(pair.a.elements, 1), _PIECE_ELEMENTS):
             stop = min(start + _PIECE_ELEMENTS, pair.a.elements)
             piece.append(_Span(pair, start, stop))
-            size += stop - start + LEAF_ELEMENTS // 16  # a small tensor costs time as well
+            size += stop - start + _TENSOR_ELEMENTS
             if size >= _PIECE_ELEMENTS:
                 yield piece
                 piece, size = [], 0

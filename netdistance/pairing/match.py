@@ -18,7 +18,8 @@ NO_TIES: Mapping[str, str] = MappingProxyType({})
 class TensorPair:
     """Two tensors of one name and shape; `unreadable` says why they cannot be measured.
 
-    `tied_to` names an earlier pair that is the same storage in a, and the same storage in b.
+    `tied_to` names a pair that has all of its elements on both sides: an earlier one that has the
+    same, or one that has more.
     """
 
     name: str
@@ -62,21 +63,22 @@ def pair_tensors(
 ) -> Pairing:
     """Pair by name. Nothing is intersected silently: each unmatched name is listed.
 
-    The ties of a side lead from a name to the first name of its storage, as `Checkpoint.ties`.
+    The ties of a side lead from a name to that of the tensor with its elements, as
+    `Checkpoint.ties`.
     """
     shared = sorted(a.keys() & b.keys(), key=natural_key)
     pairs = [TensorPair(name, a[name], b[name], _unreadable(a[name], b[name])) for name in shared]
     only_a = tuple(sorted(a.keys() - b.keys(), key=natural_key))
     only_b = tuple(sorted(b.keys() - a.keys(), key=natural_key))
     reshaped = tuple(pair for pair in pairs if pair.a.shape != pair.b.shape)
-    matched = _tied([pair for pair in pairs if pair.a.shape == pair.b.shape], ties_a, ties_b)
+    alike = [pair for pair in pairs if pair.a.shape == pair.b.shape]
     lonely = (
-        *(a[name] for name in _without_partner(only_a, matched, ties_a)),
-        *(b[name] for name in _without_partner(only_b, matched, ties_b)),
+        *(a[name] for name in _uncovered(only_a, alike, a, ties_a)),
+        *(b[name] for name in _uncovered(only_b, alike, b, ties_b)),
         *(pair.a for pair in reshaped),
     )
     return Pairing(
-        pairs=tuple(matched),
+        pairs=_tied(alike, (a, ties_a), (b, ties_b)),
         only_a=only_a,
         only_b=only_b,
         reshaped=reshaped,
@@ -85,22 +87,31 @@ def pair_tensors(
 
 
 def _tied(
-    pairs: Sequence[TensorPair], ties_a: Mapping[str, str], ties_b: Mapping[str, str]
-) -> list[TensorPair]:
-    first: dict[tuple[str, str], str] = {}
-    found = []
+    pairs: Sequence[TensorPair],
+    *sides: tuple[Mapping[str, TensorSpec], Mapping[str, str]],
+) -> tuple[TensorPair, ...]:
+    """The pairs, each with the first that has all of its elements on both sides."""
+    if not all(ties for _, ties in sides):
+        return tuple(pairs)
+    holders = {p.name: tuple(ties.get(p.name, p.name) for _, ties in sides) for p in pairs}
+    first: dict[tuple[str, ...], str] = {}
     for pair in pairs:
-        storages = ties_a.get(pair.name, pair.name), ties_b.get(pair.name, pair.name)
-        earlier = first.setdefault(storages, pair.name)
-        found.append(pair if earlier == pair.name else replace(pair, tied_to=earlier))
-    return found
+        has = zip(sides, holders[pair.name], strict=True)
+        if all(specs[holder].elements == pair.a.elements for (specs, _), holder in has):
+            first.setdefault(holders[pair.name], pair.name)
+    found = ((pair, first.get(holders[pair.name], pair.name)) for pair in pairs)
+    return tuple(p if holder == p.name else replace(p, tied_to=holder) for p, holder in found)
 
 
-def _without_partner(
-    names: Sequence[str], pairs: Sequence[TensorPair], ties: Mapping[str, str]
+def _uncovered(
+    names: Sequence[str],
+    pairs: Sequence[TensorPair],
+    specs: Mapping[str, TensorSpec],
+    ties: Mapping[str, str],
 ) -> list[str]:
-    """The unmatched names of a side whose storage no pair covers under another name."""
-    covered = {ties.get(pair.name, pair.name) for pair in pairs} if ties else set()
+    """The unmatched names of a side whose elements no pair covers under another name."""
+    holders = ((pair, ties.get(pair.name, pair.name)) for pair in pairs)
+    covered = {name for p, name in holders if specs[name].elements == p.a.elements}
     return [name for name in names if ties.get(name, name) not in covered]
 
 

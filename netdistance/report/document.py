@@ -67,7 +67,7 @@ class PairingAccount:
 
 @dataclass(frozen=True, slots=True)
 class TensorRow:
-    """One tensor name with its metrics; `tied_to` is the earlier name of the same storage."""
+    """One tensor name with its metrics; `tied_to` names the one that has its elements."""
 
     name: str
     shape: tuple[int, ...]

@@ -11,7 +11,7 @@ from netdistance.checkpoints.base import TensorSpec
 from netdistance.distances.structure import MOST_ELEMENTS, norm_and_rank, too_large
 from netdistance.errors import NothingComparableError
 from netdistance.pairing.layers import layer_of
-from netdistance.pairing.match import natural_key
+from netdistance.pairing.match import natural_key, pair_tensors
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Skipped
 from netdistance.report.document import LayerNorm, Report, Sensitivity, TensorRow, Verdict
@@ -47,16 +47,11 @@ def sensitivity(
     options = options or SensitivityOptions()
     with open_checkpoint(source) as checkpoint:
         specs = _weights(checkpoint)
-        tied = _tied(checkpoint, specs)
+        tied = _tied(checkpoint)
         layers: dict[str, LayerNorm] = {}
         with progress.task("spectral norms", sum(spec.elements for spec in specs)) as advance:
             for spec in specs:
-                first = tied.get(spec.name)
-                layers[spec.name] = (
-                    _layer(checkpoint, spec, options)
-                    if first is None
-                    else replace(layers[first], name=spec.name)
-                )
+                layers[spec.name] = _layer(checkpoint, spec, options)
                 advance(spec.elements)
         checkpoint.verify_unchanged()
         made_by = provenance(options, checkpoint)
@@ -89,13 +84,11 @@ def _weights(checkpoint: Checkpoint) -> list[TensorSpec]:
     return sorted(found, key=lambda spec: natural_key(spec.name))
 
 
-def _tied(checkpoint: Checkpoint, specs: list[TensorSpec]) -> dict[str, str]:
-    """The weights whose storage an earlier weight has, and that weight's name."""
-    first: dict[str, str] = {}
-    for spec in specs:
-        first.setdefault(checkpoint.ties.get(spec.name, spec.name), spec.name)
-    earlier = {s.name: first[checkpoint.ties.get(s.name, s.name)] for s in specs}
-    return {name: other for name, other in earlier.items() if other != name}
+def _tied(checkpoint: Checkpoint) -> dict[str, str]:
+    """The weights whose elements another weight has, and that weight's name."""
+    specs, ties = checkpoint.specs, checkpoint.ties
+    pairs = pair_tensors(specs, specs, ties_a=ties, ties_b=ties).pairs if ties else ()
+    return {pair.name: pair.tied_to for pair in pairs if pair.tied_to is not None}
 
 
 def _layer(checkpoint: Checkpoint, spec: TensorSpec, options: SensitivityOptions) -> LayerNorm:

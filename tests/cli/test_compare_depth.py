@@ -97,6 +97,39 @@ def test_a_tied_tensor_counts_once(tmp_path: Path) -> None:
     assert norms["sensitivity"]["log10_product"]["upper"] == pytest.approx(np.log10(12) / 2)
 
 
+def test_every_element_counts_once(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    fused, own = (torch.randn(n, 4, generator=generator) for n in (12, 5))
+    for side, change in (("a.pt", 0.0), ("b.pt", 0.25)):
+        qkv = fused + change * torch.randn(12, 4, generator=generator)
+        q, k, v = qkv.chunk(3)
+        state = {"q": q, "k": k, "v": v, "w.qkv": qkv, "w.turned": qkv.T, "own": own + change}
+        torch.save(state, tmp_path / side)
+        alone = {"w.qkv": qkv.clone(), "own": state["own"]}
+        torch.save(alone, tmp_path / f"alone.{side}")
+    trust, *others = (
+        json.loads(
+            invoke("compare", tmp_path / f"{n}a.pt", tmp_path / f"{n}b.pt", "--json", "-").out
+        )
+        for n in ("", "alone.")
+    )
+    assert trust["bounds"][0]["value"] == others[0]["bounds"][0]["value"]
+    holders = {row["name"]: row.get("tied_to") for row in trust["tensors"]}
+    assert holders == {
+        **dict.fromkeys(["k", "q", "v", "w.turned"], "w.qkv"),
+        "own": None,
+        "w.qkv": None,
+    }
+    own = {row["name"]: row["metrics"]["relative_frobenius"]["value"] for row in trust["tensors"]}
+    assert len({own[name] for name in "qkv"}) == 3, "each has its own distance"
+    norms = [
+        json.loads(invoke("sensitivity", tmp_path / f"{n}a.pt", "--json", "-").out)
+        for n in ("", "alone.")
+    ]
+    assert norms[0]["sensitivity"]["log10_product"] == norms[1]["sensitivity"]["log10_product"]
+    assert "(68 parameters)" in invoke("compare", tmp_path / "a.pt", tmp_path / "b.pt").out
+
+
 def test_nothing_moved_shows_no_table(folder: Path) -> None:
     outcome = compared(folder, b=weights())
     assert "every compared tensor is identical" in " ".join(outcome.out.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from netdistance.execution.processes import may_fork
-from tests.cli.invoke import environment
+from tests.cli.invoke import command, environment
 
 # a process of its own: this one runs other threads
 HEAD = """
@@ -87,6 +88,23 @@ def test_a_process_with_other_threads_or_torch_is_not_forked() -> None:
     thread.join()
     assert output_of("print(may_fork(), map_forked.__name__)") == "True map_forked\n"
     assert output_of("import torch; print(may_fork())") == "False\n"
+
+
+def test_workers_change_no_bit_of_the_report(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0).standard_normal
+    state = {f"{n}.weight": draw((n % 7 + 1, 5), dtype=np.float32) for n in range(3000)}
+    state["large"] = draw((2100, 1000), dtype=np.float32)
+    moved = {name: value + np.float32(0.01) * value[::-1] for name, value in state.items()}
+    state["bias"] = moved["bias"] = state["large"][0]
+    for side, tensors in (("a", state), ("b", moved)):
+        save_file(tensors, tmp_path / side)
+    reports = []
+    for threads in ("1", "2", "3"):
+        where = tmp_path / f"{threads}.json"
+        words = ["compare", tmp_path / "a", tmp_path / "b", "--threads", threads, "--json", where]
+        subprocess.run(command(*words, "--all-metrics"), check=True, capture_output=True)
+        reports.append({**json.loads(where.read_text()), "provenance": None})
+    assert reports[1] == reports[0] == reports[2]
 
 
 @pytest.mark.parametrize(

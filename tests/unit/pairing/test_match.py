@@ -120,3 +120,15 @@ def test_a_tie_whose_first_name_has_no_partner_leads_to_the_next() -> None:
     assert found.only_a == ("first",)
     assert found.lonely_weights == ()
     assert pair_tensors(tensors, fewer).lonely_weights == ("first",)
+
+
+def test_parts_of_a_tensor_count_in_it_where_it_is_compared() -> None:
+    tensors = specs(qkv=("F32", (6, 2)), q=("F32", (2, 2)), k=("F32", (2, 2)))
+    parts = {"q": "qkv", "k": "qkv"}
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=parts, ties_b=parts)) == parts
+    split = {name: spec for name, spec in tensors.items() if name != "qkv"}
+    found = pair_tensors(tensors, split, ties_a=parts)
+    assert ties_of(found) == {}
+    assert found.lonely_weights == ("qkv",), "its parts do not cover it"
+    whole = {name: spec for name, spec in tensors.items() if name == "qkv"}
+    assert pair_tensors(tensors, whole, ties_a=parts).lonely_weights == ()
