@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import Reference
 from netdistance.probes.noise import unit_noise
@@ -18,7 +19,7 @@ def worst_found(
     network: Network,
     state: State,
     reference: Reference,
-    inputs: Tensor,
+    inputs: Batch,
     names: Sequence[str],
     level: float,
     *,
@@ -32,8 +33,8 @@ def worst_found(
     a linear network (a convex objective) no step descends. The best iterate counts. Cost: `steps`
     forward and backward passes of one input, for each input.
     """
-    found = torch.zeros(inputs.shape[0], dtype=torch.float64)
-    for index in range(inputs.shape[0]):
+    found = torch.zeros(len(inputs), dtype=torch.float64)
+    for index in range(len(inputs)):
         one = Reference(reference.outputs[index : index + 1], reference.norms[index : index + 1])
         batch = inputs[index : index + 1].to(network.device)
         found[index] = _ascend(network, state, one, batch, names, level, seed + index, steps)
@@ -44,7 +45,7 @@ def _ascend(
     network: Network,
     state: State,
     reference: Reference,
-    batch: Tensor,
+    batch: Batch,
     names: Sequence[str],
     level: float,
     seed: int,

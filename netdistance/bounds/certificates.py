@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from netdistance.errors import BoundViolationError, InputError
+from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.change import Ball, Change, KnownChange, NoChange, Norms
 from netdistance.networks.graph import Graph, bound_output, trace
 from netdistance.networks.load import Network, State
@@ -43,19 +44,21 @@ class Certifier:
     `skipped` holds the reason why there are none. Norms are proved once and used at every level.
     """
 
-    inputs: Tensor  # (N, ...) float64
+    inputs: Batch  # (N, ...) float64
     norms: Norms
     ties: dict[str, str]
     graph: Graph | None
     skipped: str | None
 
     @classmethod
-    def of(cls, network: Network, state: State, inputs: Tensor) -> Certifier:
+    def of(cls, network: Network, state: State, inputs: Batch) -> Certifier:
         """Trace the network at its weights `state`; the certificates cover `inputs`, (N, ...)."""
-        norms, values = Norms(state), inputs.cpu().double()
+        norms, values = Norms(state), in_float64(inputs.to(torch.device("cpu")))
         try:
-            if inputs.shape[0] == 0:
+            if len(inputs) == 0:
                 raise NoRuleError("no inputs to certify; give --certify 1 or more")
+            if not isinstance(values, Tensor):
+                raise NoRuleError(f"the network takes several inputs: {', '.join(values.tensors)}")
             graph = trace(network)
             _require_faithful(graph, network, norms.state, values)
         except NoRuleError as error:
@@ -72,7 +75,7 @@ class Certifier:
 
     def _relative(self, change: Change) -> Quantity:
         """The largest relative bound over the inputs, as an interval from 0."""
-        if self.graph is None:
+        if self.graph is None or not isinstance(self.inputs, Tensor):
             return Skipped(str(self.skipped))
         edge = bound_output(self.graph, self.inputs, change)
         if zeros := int((edge.norms == 0).sum()):

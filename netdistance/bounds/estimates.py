@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import UNDEFINED
 from netdistance.quantities import Estimate, Quantity, Skipped
@@ -42,7 +43,7 @@ class FirstOrder:
 def first_order(
     network: Network,
     state: State,
-    inputs: Tensor,
+    inputs: Batch,
     names: Sequence[str],
     *,
     batch_size: int,
@@ -62,7 +63,7 @@ def first_order(
     tracked = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
     energies = {name: torch.zeros(probes, dtype=torch.float64) for name in names}
     counted = 0
-    for batch in torch.split(inputs, batch_size):
+    for batch in inputs.split(batch_size):
         outputs = network(tracked, batch.to(network.device)).flatten(1)
         norms = torch.linalg.vector_norm(outputs.detach(), dim=1, keepdim=True)
         usable = torch.isfinite(norms) & (norms > 0)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from netdistance.bounds.certificates import Certifier, certificate_row, require_above
 from netdistance.bounds.trust import TRUSTS, trust_along
+from netdistance.networks.batch import Batch
 from netdistance.networks.change import Norms
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
@@ -33,7 +34,7 @@ class Path:
     network: Network
     a: State
     b: State
-    inputs: Tensor  # (N, ...)
+    inputs: Batch  # (N, ...)
     batch_size: int
     reference: Reference
     certifier: Certifier
@@ -41,7 +42,7 @@ class Path:
 
     @classmethod
     def of(
-        cls, network: Network, a: State, b: State, inputs: Tensor, *, certify: int, batch_size: int
+        cls, network: Network, a: State, b: State, inputs: Batch, *, certify: int, batch_size: int
     ) -> Path:
         """The path, once network a has run; certificates cover the first `certify` inputs."""
         outputs = run(network, a, inputs, batch_size=batch_size)

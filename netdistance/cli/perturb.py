@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
 from netdistance.cli.output import Outputs, emit, output_options
 from netdistance.cli.running import running_options
 from netdistance.cli.terminal import terminal_progress
-from netdistance.errors import UsageError
 
 
 @click.command("perturb")
@@ -41,21 +40,7 @@ from netdistance.errors import UsageError
     help="Move tensors with two or more axes, all parameters, or report one after the other.",
 )
 @output_options
-def command(
-    checkpoint: Path,
-    model: str | None,
-    inputs: Path | None,
-    targets: Path | None,
-    certify: int,
-    batch_size: int,
-    device: str,
-    seed: int,
-    noise: str,
-    draws: int,
-    scope: Literal["weights", "all", "both"],
-    outputs: Outputs,
-    quiet: bool,
-) -> int:
+def command(checkpoint: Path, outputs: Outputs, quiet: bool, noise: str, **settings: Any) -> int:
     """How far the outputs of CHECKPOINT move under layerwise relative noise.
 
     Gaussian noise moves every tensor by the same fraction of its norm. For each level: the measured
@@ -66,23 +51,11 @@ def command(
     netdistance perturb mnist.pth --model net.py:build --inputs t10k-images-idx3-ubyte.gz \\
         --targets t10k-labels-idx1-ubyte.gz --noise 0.01,0.05,0.2 --plot perturb.png
     """
-    if model is None or inputs is None:
-        raise UsageError("perturb runs the network: give --model FILE.py:FACTORY and --inputs FILE")
-    outputs.check([checkpoint, inputs, targets])
+    outputs.check([checkpoint, settings["inputs"], settings["targets"]])
+    # imported here: --help does not pay for torch
     from netdistance.studies.perturb import PerturbOptions, perturb
 
-    options = PerturbOptions(
-        model=model,
-        inputs=inputs,
-        targets=targets,
-        noise=tuple(level.strip() for level in noise.split(",")),
-        draws=draws,
-        scope=scope,
-        certify=certify,
-        batch_size=batch_size,
-        device=device,
-        seed=seed,
-    )
+    options = PerturbOptions(noise=tuple(map(str.strip, noise.split(","))), **settings)
     # a model may print, and stdout is the report's alone
     with contextlib.redirect_stdout(sys.stderr):
         report = perturb(checkpoint, options, progress=terminal_progress(quiet=quiet))

@@ -19,8 +19,28 @@ _OPTIONS = (
         help="What builds the network: file.py:factory or package.module:factory, a callable "
         "that returns a torch.nn.Module. This RUNS that file's code.",
     ),
-    click.option("--inputs", type=_PATH, help="Inputs: .npy, or IDX images (gzipped or not)."),
+    click.option(
+        "--inputs",
+        type=_PATH,
+        help="Inputs: .npy, IDX images (gzipped or not), or arrays by forward argument name in "
+        ".npz, .safetensors or .pt.",
+    ),
+    click.option(
+        "--random-inputs",
+        metavar="SHAPE",
+        help="Standard normal inputs instead, such as 64,3,32,32; the report calls them synthetic.",
+    ),
     click.option("--targets", type=_PATH, help="Class labels: .npy, or IDX (gzipped or not)."),
+    click.option(
+        "--output",
+        metavar="NAME",
+        help="Which member of a structured output counts: a key, or a number from 0.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float64", "float32", "bfloat16", "float16"]),
+        help="What the network computes in; default its own.",
+    ),
     click.option(
         "--certify",
         type=click.IntRange(0),
@@ -55,7 +75,7 @@ _OPTIONS = (
 
 
 def running_options(command: Command) -> Command:
-    """Add --model, --inputs, --targets, --certify, --batch-size, --device and --seed."""
+    """Add the options above; their names are the fields of `studies.run_options.RunOptions`."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

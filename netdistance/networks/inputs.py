@@ -1,4 +1,4 @@
-"""Inputs and labels from files: NumPy arrays, and the IDX files of MNIST as they are."""
+"""Inputs and labels: from arrays, by argument name, from MNIST's IDX files, or drawn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import math
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,50 +17,123 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netdistance.errors import InputError
+from netdistance.checkpoints import open_checkpoint
+from netdistance.errors import CheckpointError, InputError, UsageError
+from netdistance.networks.batch import Arguments, Batch
 
 # the type byte of an IDX file (http://yann.lecun.com/exdb/mnist/): big-endian numbers
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_IDX_BYTES = 1 << 33
+_MAX_RANDOM = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A set of inputs, the first axis counting them, and what was done to read them."""
+    """A set of inputs, the first axis counting them, and what was done to read or draw them."""
 
-    values: Tensor  # (N, ...)
+    values: Batch  # (N, ...)
     note: str
 
 
-def load_inputs(path: str | os.PathLike[str]) -> Inputs:
+InputSource = str | os.PathLike[str] | Tensor | NDArray[Any] | Mapping[str, Any]
+
+
+def load_inputs(source: InputSource) -> Inputs:
     """Inputs of a network, ready for its forward.
 
-    Images of bytes become floats in [0, 1] with a channel axis: (N, H, W) to (N, 1, H, W). Other
-    floats become float32; integers stay, since they may be tokens.
+    A file holds one array (.npy, IDX) or several by the names of forward arguments (.npz,
+    .safetensors, .pt); from Python they may be a tensor, an array or a mapping of them. Images of
+    bytes become floats in [0, 1] with a channel axis: (N, H, W) to (N, 1, H, W). Other floats
+    become float32; integers stay, since they may be tokens, and truth values, which may be masks.
 
     Raises:
-        InputError: no such file, neither .npy nor IDX, empty, or not finite.
+        InputError: no such file, of none of these formats, empty, or not finite.
     """
-    array = _read(Path(path))
+    if not isinstance(source, str | os.PathLike):
+        found = source if isinstance(source, Mapping) else {"": source}
+        named = {name: _as_array(value) for name, value in found.items()}
+        where = Path("<inputs>")
+    else:
+        where = Path(source)
+        raw = _bytes_of(where)
+        named = _named(where) if _is_archive(raw) else {"": _array(where, raw)}
+    if not named:
+        raise InputError(f"{where}: holds no arrays")
+    ready = {n: _prepared(array, f"{where} {n}".rstrip()) for n, array in named.items()}
+    counts = {name: len(tensor) for name, (tensor, _) in ready.items()}
+    if len(set(counts.values())) > 1:
+        each = ", ".join(f"{name}: {count}" for name, count in counts.items())
+        raise InputError(f"{where}: holds arrays of different lengths ({each}), expected N of each")
+    if len(ready) == 1:  # the first argument of the forward, whatever it is called there
+        ((tensor, note),) = ready.values()
+        return Inputs(tensor, note)
+    notes = "; ".join(f"{name}: {note}" for name, (_, note) in ready.items())
+    return Inputs(Arguments({name: tensor for name, (tensor, _) in ready.items()}), notes)
+
+
+def random_inputs(shape: str, seed: int) -> Inputs:
+    """Independent standard normal numbers of a shape such as "64,3,32,32".
+
+    Raises:
+        UsageError: it is no list of two or more positive sizes, or of too many numbers.
+    """
+    sizes = [int(part) if part.strip().isdecimal() else 0 for part in shape.split(",")]
+    if len(sizes) < 2 or min(sizes) < 1 or math.prod(sizes) > _MAX_RANDOM:
+        raise UsageError(
+            f"--random-inputs {shape}: expected sizes, the number of inputs first, such as "
+            f"64,3,32,32, of at most {_MAX_RANDOM:,} numbers"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(sizes, generator=generator)
+    return Inputs(values, f"synthetic: standard normal {'x'.join(map(str, sizes))}, seed {seed}")
+
+
+def _prepared(array: NDArray[Any], where: str) -> tuple[Tensor, str]:
+    """One array as its forward takes it, and what was done to it."""
     note = f"{array.dtype.name} {_shape(array)}"
+    if array.size == 0:
+        raise InputError(f"{where}: is empty, shape {_shape(array)}")
     if array.ndim < 2:
-        raise InputError(f"{path}: has shape {_shape(array)}, expected inputs along the first axis")
+        raise InputError(
+            f"{where}: has shape {_shape(array)}, expected inputs along the first axis"
+        )
     if array.dtype == np.uint8:
         array = array.astype(np.float32) / np.float32(255.0)
         array = array[:, None] if array.ndim == 3 else array
         note += f", scaled by 1/255 to float32 {_shape(array)}"
     elif array.dtype.kind == "f":
-        with np.errstate(
-            over="ignore"
-        ):  # what float32 cannot hold becomes infinite, and is refused
+        # what float32 cannot hold becomes infinite, and is refused
+        with np.errstate(over="ignore"):
             array = array.astype(np.float32)
         if not np.isfinite(array).all():
-            raise InputError(f"{path}: holds NaN or infinity as float32, expected finite inputs")
+            raise InputError(f"{where}: holds NaN or infinity as float32, expected finite inputs")
     elif array.dtype.kind in "iu":
         array = array.astype(np.int64)
-    else:
-        raise InputError(f"{path}: holds {array.dtype}, expected numbers")
-    return Inputs(torch.from_numpy(np.ascontiguousarray(array)), note)
+    elif array.dtype.kind != "b":
+        raise InputError(f"{where}: holds {array.dtype}, expected numbers")
+    return torch.from_numpy(np.ascontiguousarray(array)), note
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype == torch.bfloat16 else value
+    return np.asarray(value)
+
+
+def _is_archive(raw: bytes) -> bool:
+    """Whether the bytes are neither .npy nor IDX: then they may hold arrays by name."""
+    return raw[:6] != b"\x93NUMPY" and raw[:2] != b"\0\0"
+
+
+def _named(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz, .safetensors or torch file, by name."""
+    try:
+        with open_checkpoint(path) as file:
+            return {name: file.read(name) for name in file.specs}
+    except CheckpointError as error:
+        what = "neither .npy nor IDX, nor arrays by name"
+        raise InputError(f"{path}: {what} ({error}); save the inputs with numpy.save") from error
 
 
 def load_targets(path: str | os.PathLike[str], expected: int) -> Tensor:
@@ -68,7 +142,7 @@ def load_targets(path: str | os.PathLike[str], expected: int) -> Tensor:
     Raises:
         InputError: not integers, or not one for each of the `expected` inputs.
     """
-    array = _read(Path(path))
+    array = _array(Path(path), _bytes_of(Path(path)))
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise InputError(
             f"{path}: holds {array.dtype} {_shape(array)}, expected integer labels (N,)"
@@ -80,7 +154,7 @@ def load_targets(path: str | os.PathLike[str], expected: int) -> Tensor:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _bytes_of(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise InputError(
@@ -90,10 +164,14 @@ def _read(path: Path) -> NDArray[Any]:
         if raw[:2] == b"\x1f\x8b":
             with gzip.open(path) as stream:
                 raw = stream.read(_MAX_IDX_BYTES)
-        array = _npy(path, raw) if raw[:6] == b"\x93NUMPY" else _idx(path, raw)
+        return raw
     except (OSError, zlib.error, EOFError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read: {reason}") from error
+
+
+def _array(path: Path, raw: bytes) -> NDArray[Any]:
+    array = _npy(path, raw) if raw[:6] == b"\x93NUMPY" else _idx(path, raw)
     if array.size == 0:
         raise InputError(f"{path}: is empty, shape {_shape(array)}")
     return array

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,7 +18,11 @@ from torch import Tensor, nn
 
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.errors import CheckpointError, InputError, UsageError
+from netdistance.networks.batch import Batch, shape_of
+from netdistance.networks.members import member
 
+# what a network can be told to compute in
+DTYPES = {name: getattr(torch, name) for name in ("float64", "float32", "bfloat16", "float16")}
 State = Mapping[str, Tensor]
 
 
@@ -27,8 +33,9 @@ class Network:
     module: nn.Module
     name: str
     device: torch.device
+    output: str | None = None  # which member of a structured output counts
 
-    def __call__(self, state: State, inputs: Tensor) -> Tensor:
+    def __call__(self, state: State, inputs: Batch) -> Tensor:
         """The output for a batch, with the weights of `state`; neither is changed.
 
         Raises:
@@ -37,22 +44,24 @@ class Network:
         # a module with several names is given its tensors once: torch would not put its own back
         once = {name for name, _ in self.module.named_modules()}
         own = {name: t for name, t in state.items() if name.rpartition(".")[0] in once}
-        # a forward may work in place on its input; half-precision weights take half inputs
-        arguments = (_as_weights(inputs, state).clone(),)
+        arguments, named = _forward_arguments(inputs, state)
         try:
-            output = torch.func.functional_call(self.module, own, arguments, tie_weights=False)
+            with _exact_kernels(self.device):
+                returned = torch.func.functional_call(
+                    self.module, own, arguments, named, tie_weights=False
+                )
         except Exception as error:  # the user's own code may raise anything
+            if _is_out_of_memory(error):
+                smaller = max(1, len(inputs) // 4)
+                what = f"out of memory with {len(inputs)} inputs at once"
+                hint = f"try --batch-size {smaller}" if len(inputs) > 1 else "use a smaller input"
+                raise InputError(f"{self.name}: {what}; {hint}") from error
             what = f"{type(error).__name__}: {first_line(error)}"
-            given = f"{str(inputs.dtype).removeprefix('torch.')} inputs of shape"
+            raise InputError(f"{self.name}: cannot run on {shape_of(inputs)}: {what}") from error
+        output = member(returned, self.output, self.name)
+        if output.shape[:1] != (len(inputs),):
             raise InputError(
-                f"{self.name}: cannot run on {given} {tuple(inputs.shape)}: {what}"
-            ) from error
-        if not isinstance(output, Tensor):
-            kind = type(output).__name__
-            raise InputError(f"{self.name}: returns a {kind}, expected one tensor")
-        if output.shape[:1] != inputs.shape[:1]:
-            raise InputError(
-                f"{self.name}: returns shape {tuple(output.shape)} for {inputs.shape[0]} inputs, "
+                f"{self.name}: returns shape {tuple(output.shape)} for {len(inputs)} inputs, "
                 "expected the batch as first axis"
             )
         return output if output.ndim > 1 else output.unsqueeze(1)
@@ -115,13 +124,33 @@ class Network:
         return torch.from_numpy(checkpoint.read(name)).to(self.device, target.dtype)
 
 
-def load_network(spec: str, *, device: str = "auto") -> Network:
+Model = str | nn.Module
+
+
+def load_network(
+    spec: Model, *, device: str = "auto", dtype: str | None = None, output: str | None = None
+) -> Network:
     """The network that `file.py:factory` or `package.module:factory` builds. This runs its code.
+
+    A module is copied: the caller's stays as it is. `dtype` is what it computes in, its own if
+    None; `output` the member of a structured output that counts.
 
     Raises:
         UsageError: the spec has no colon, or CUDA is asked for and absent.
         InputError: the module or factory cannot be imported, or returns no torch.nn.Module.
     """
+    where = choose_device(device)
+    if isinstance(spec, nn.Module):
+        name, network = f"<{type(spec).__name__}>", copy.deepcopy(spec)
+    else:
+        name, network = spec, _built(spec)
+    network = network.eval().requires_grad_(False).to(where)
+    if dtype is not None:
+        network = network.to(DTYPES[dtype])
+    return Network(network, name, where, output)
+
+
+def _built(spec: str) -> nn.Module:
     source, colon, factory_name = spec.rpartition(":")
     if not colon or not source or not factory_name:
         raise UsageError(f"--model {spec}: expected file.py:factory or package.module:factory")
@@ -141,8 +170,7 @@ def load_network(spec: str, *, device: str = "auto") -> Network:
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
         raise InputError(f"{spec}: returned a {kind}, expected a torch.nn.Module")
-    where = choose_device(device)
-    return Network(network.eval().requires_grad_(False).to(where), spec, where)
+    return network
 
 
 def choose_device(name: str) -> torch.device:
@@ -175,11 +203,40 @@ def _import(source: str) -> ModuleType:
         raise InputError(f"{source}: importing it failed: {what}") from error
 
 
-def _as_weights(inputs: Tensor, state: State) -> Tensor:
-    """Floating inputs in the dtype of the first floating weight; others as they are."""
+def _forward_arguments(inputs: Batch, state: State) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Copies for a forward, which may work in place; floats in the dtype of the first weight."""
     weights = (tensor.dtype for tensor in state.values() if tensor.is_floating_point())
-    dtype = next(weights, inputs.dtype)
-    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+    dtype = next(weights, None)
+
+    def own(tensor: Tensor) -> Tensor:
+        return (tensor.to(dtype) if tensor.is_floating_point() else tensor).clone()
+
+    if isinstance(inputs, Tensor):
+        return (own(inputs),), {}
+    return (), {name: own(tensor) for name, tensor in inputs.tensors.items()}
+
+
+@contextmanager
+def _exact_kernels(device: torch.device) -> Iterator[None]:
+    """On CUDA: no TF32, whose products keep 10 bits, and the same kernels in every run."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # the CPU's allocator raises a plain RuntimeError
+    known = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, known) or "can't allocate memory" in str(error)
 
 
 def first_line(error: BaseException) -> str:

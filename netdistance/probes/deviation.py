@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 from netdistance.errors import InputError
+from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.quantities import Estimate, Exact, Quantity, Skipped
 
 QUANTILES = (0.5, 0.9, 1.0)
 
 
-def run(network: Network, state: State, inputs: Tensor, *, batch_size: int) -> Tensor:
+def run(network: Network, state: State, inputs: Batch, *, batch_size: int) -> Tensor:
     """The outputs for all inputs, flattened to (N, outputs), on the network's device."""
     with torch.inference_mode():
         parts = [
             network(state, batch.to(network.device)).flatten(1)
-            for batch in torch.split(inputs, batch_size)
+            for batch in inputs.split(batch_size)
         ]
     return torch.cat(parts)
 
@@ -30,7 +31,7 @@ _REPEATABLE = 1e-3
 _REPEATED_INPUTS = 16
 
 
-def require_repeatable(network: Network, state: State, inputs: Tensor, outputs: Tensor) -> None:
+def require_repeatable(network: Network, state: State, inputs: Batch, outputs: Tensor) -> None:
     """Check that the network gives `outputs` again: all that is measured is a difference to them.
 
     Raises:

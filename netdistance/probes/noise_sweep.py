@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
     Reference,
@@ -44,7 +45,7 @@ class NoiseSweep:
 
     network: Network
     state: State
-    inputs: Tensor  # (N, ...)
+    inputs: Batch  # (N, ...)
     targets: Tensor | None  # (N,)
     reference: Reference
     batch_size: int
@@ -56,7 +57,7 @@ class NoiseSweep:
         cls,
         network: Network,
         state: State,
-        inputs: Tensor,
+        inputs: Batch,
         targets: Tensor | None,
         *,
         batch_size: int,
@@ -85,8 +86,7 @@ class NoiseSweep:
     def in_float64(self, inputs: int) -> NoiseSweep:
         """The same sweep on the first few inputs, every number in float64."""
         state = {n: v.double() if v.is_floating_point() else v for n, v in self.state.items()}
-        few = self.inputs[:inputs]
-        few = few.double() if few.is_floating_point() else few
+        few = in_float64(self.inputs[:inputs])
         targets = None if self.targets is None else self.targets[:inputs]
         reference = Reference.of(run(self.network, state, few, batch_size=self.batch_size))
         return replace(self, state=state, inputs=few, targets=targets, reference=reference)

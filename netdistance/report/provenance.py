@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def provenance(options: Any, *checkpoints: Checkpoint) -> dict[str, Any]:
         "torch": None if torch is None else str(torch.__version__),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "files": [_file(checkpoint) for checkpoint in checkpoints],
-        "settings": {key: _plain(value) for key, value in asdict(options).items()},
+        "settings": {f.name: _plain(getattr(options, f.name)) for f in fields(options)},
     }
 
 
@@ -42,4 +43,6 @@ def _file(checkpoint: Checkpoint) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(member) for member in value]
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
+    if isinstance(value, bool | int | float | str | os.PathLike | None):
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+    return f"<{type(value).__name__}>"  # a module or an array of the caller's

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from netdistance.bounds.trust import SPECTRAL_TRUST
 from netdistance.distances.relative import SUM_METRICS
 from netdistance.errors import UsageError
 from netdistance.report.thresholds import Condition
+from netdistance.studies.run_options import RunOptions
 
 # numbers that are in a report only where an option asks for them
 _ASKED_FOR = {
@@ -16,28 +16,18 @@ _ASKED_FOR = {
     SPECTRAL_TRUST.name: "spectral",
 }
 
-PathLike = str | os.PathLike[str]
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions(RunOptions):
+    """What compare is asked beyond the two files; outputs are compared where a model is given.
 
-@dataclass(frozen=True, slots=True)
-class CompareOptions:
-    """What compare is asked beyond the two files.
-
-    `model` is `package.module:factory` or `file.py:factory`: naming it runs its code. `rename` is
-    of `REGEX=REPLACEMENT`, for b's names; `strip_prefix`, `only` and `skip` are for both sides'.
-    `all_metrics` adds sign flips, sparsity and the relative maximum; `spectral` adds spectral
-    distances and stable ranks, which hold two whole tensors at a time.
+    `rename` is of `REGEX=REPLACEMENT`, for b's names; `strip_prefix`, `only` and `skip` are for
+    both sides'. `all_metrics` adds sign flips, sparsity and the relative maximum; `spectral` adds
+    spectral distances and stable ranks, which hold two whole tensors at a time.
     """
 
     all_metrics: bool = False
     spectral: bool = False
-    model: str | None = None
-    inputs: PathLike | None = None
-    targets: PathLike | None = None
-    certify: int = 16
-    batch_size: int = 512
-    device: str = "auto"
-    seed: int = 0
     threads: int | None = None
     strip_prefix: str = ""
     rename: tuple[str, ...] = ()
@@ -60,10 +50,8 @@ class CompareOptions:
 
     def require_consistent(self) -> None:
         """Raise UsageError where one option needs another."""
-        if (self.model is None) != (self.inputs is None):
-            raise UsageError("--model and --inputs go together; give both, or neither")
-        if self.targets is not None and self.model is None:
-            raise UsageError("--targets says how outputs are judged: give --model and --inputs too")
+        if self.runs:
+            self.require_runnable()
         for condition in map(Condition.parse, self.fail_if):
             option = _ASKED_FOR.get(condition.metric)
             if option is not None and not getattr(self, option):

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from netdistance.bounds.path import Path, deviation_rows
 from netdistance.checkpoints import Checkpoint
-from netdistance.networks.inputs import load_inputs, load_targets
-from netdistance.networks.load import load_network
 from netdistance.progress import Progress
 from netdistance.report.document import Report
 from netdistance.studies.compare_options import CompareOptions
+from netdistance.studies.run_options import open_run
 
 PLACES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -31,16 +30,14 @@ def add_outputs(
         InputError: the network or the inputs cannot be used.
         BoundViolationError: a certificate lies below a measurement.
     """
-    assert options.model is not None and options.inputs is not None
-    network = load_network(options.model, device=options.device)
-    data = load_inputs(options.inputs)
-    labels = load_targets(options.targets, len(data.values)) if options.targets else None
+    opened = open_run(options)
+    network = opened.network
     with progress.task("running both networks", len(PLACES)) as advance:
         path = Path.of(
             network,
             network.state_from(a),
             network.state_from(b),
-            data.values,
+            opened.inputs,
             certify=options.certify,
             batch_size=options.batch_size,
         )
@@ -51,8 +48,8 @@ def add_outputs(
             advance(1)
     return replace(
         report,
-        provenance={**report.provenance, "inputs": data.note, "device": str(network.device)},
-        deviation=deviation_rows(path.reference, outputs, labels),
+        provenance={**report.provenance, **opened.provenance},
+        deviation=deviation_rows(path.reference, outputs, opened.targets),
         bounds=points[-1].bounds,
         path=tuple(points),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netdistance.bounds.ladder import sweep_points
 from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.errors import UsageError
-from netdistance.networks.inputs import load_inputs, load_targets
-from netdistance.networks.load import load_network
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import natural_key
 from netdistance.probes.noise_sweep import NoiseSweep
@@ -19,30 +16,23 @@ from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Scope, TensorRow, Verdict
 from netdistance.report.provenance import provenance
 from netdistance.report.verdicts import perturb_verdict
+from netdistance.studies.run_options import RunOptions, open_run
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
 
-PathLike = str | os.PathLike[str]
 # the noise that float64 can hold to six digits beside the weights
 LEAST_NOISE = 1e-10
 SCOPES: tuple[Scope, ...] = ("weights", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PerturbOptions:
-    """What perturb is asked. `model` names code that is run; `noise` keeps the user's spelling."""
+class PerturbOptions(RunOptions):
+    """What perturb is asked; `noise` keeps the user's spelling."""
 
-    model: str
-    inputs: PathLike
-    targets: PathLike | None = None
     noise: tuple[str, ...] = ("0.01", "0.05", "0.2")
     draws: int = 16
     scope: Literal["weights", "all", "both"] = "both"
-    certify: int = 16
-    batch_size: int = 512
-    device: str = "auto"
-    seed: int = 0
 
 
 def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SILENT) -> Report:
@@ -55,15 +45,14 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         BoundViolationError: a certificate lies below a measurement.
     """
     levels = {text: _level(text) for text in options.noise}
-    inputs = load_inputs(options.inputs)
-    targets = load_targets(options.targets, len(inputs.values)) if options.targets else None
+    options.require_runnable()
     with open_checkpoint(source) as checkpoint:
-        network = load_network(options.model, device=options.device)
+        opened = open_run(options)
         sweep = NoiseSweep.of(
-            network,
-            network.state_from(checkpoint),
-            inputs.values,
-            targets,
+            opened.network,
+            opened.network.state_from(checkpoint),
+            opened.inputs,
+            opened.targets,
             batch_size=options.batch_size,
             seed=options.seed,
             draws=options.draws,
@@ -73,7 +62,7 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         rows = _tensor_rows(checkpoint)
     report = Report(
         study="perturb",
-        provenance={**source, "inputs": inputs.note, "device": str(network.device)},
+        provenance={**source, **opened.provenance},
         verdict=Verdict(""),
         tensors=rows,
         reference_accuracy=sweep.reference_accuracy,

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import netdistance
 from tests.cli.invoke import Outcome, error_problem, invoke
 
 MODELS = """
@@ -118,7 +119,32 @@ def test_noise_that_float32_cannot_hold(folder: Path, level: str) -> None:
         assert 0.1 * float(level) < place["attack"]["value"] <= certificate * (1 + 1e-6)
 
 
+def test_synthetic_inputs_are_called_so(folder: Path) -> None:
+    weights, model = folder / "plain.safetensors", f"{folder}/models.py:plain"
+    drawn = ("--model", model, "--random-inputs", "5,4", "--certify", "2")
+    for words in (("perturb", weights, "--draws", "2"), ("compare", weights, weights)):
+        for form in ("--json", "--html", "--markdown"):
+            outcome = invoke(*words, *drawn, form, "-")
+            assert outcome.code == 0
+            assert "synthetic: standard normal" in outcome.out
+    with_targets = invoke("compare", weights, weights, *drawn, "--targets", folder / "x.npy")
+    assert error_problem(with_targets, 2, "give --inputs, not --random-inputs") == ""
+
+
+def test_a_model_from_python(folder: Path) -> None:
+    module, x = nn.Linear(4, 3), torch.ones(5, 4)
+    state = {"weight": module.weight.detach().clone(), "bias": torch.zeros(3)}
+    report = netdistance.compare(
+        module, state, netdistance.CompareOptions(model=module, inputs=x.numpy(), certify=2)
+    )
+    assert report.deviation is not None
+    assert report.provenance["settings"]["model"] == "<Linear>"
+    assert report.provenance["settings"]["inputs"] == "<ndarray>"
+    options = netdistance.PerturbOptions(model=module, inputs=x, draws=2, certify=2)
+    assert netdistance.perturb(module, options).sweep is not None
+
+
 def test_targets_need_a_model(folder: Path) -> None:
     file = folder / "plain.safetensors"
     outcome = invoke("compare", file, file, "--targets", folder / "x.npy")
-    assert error_problem(outcome, 2, "--targets") == ""
+    assert error_problem(outcome, 2, "needs --model") == ""

@@ -100,7 +100,6 @@ HOSTILE: dict[str, tuple[bytes | np.ndarray, str]] = {
     "beyond float32": (np.array([[1e300, 0.0]]), "NaN or infinity"),
     "strings": (np.array([["a", "b"]]), "expected numbers"),
     "complex": (np.array([[1j]]), "expected numbers"),
-    "logical": (np.array([[True]]), "expected numbers"),
     "records": (np.zeros((2, 2), dtype=[("x", "f4")]), "expected numbers"),
     "no rows": (np.zeros((0, 4)), "is empty"),
 }

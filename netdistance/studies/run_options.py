@@ -1,0 +1,95 @@
+"""What every study that runs a network is asked, and the network, inputs and targets of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netdistance.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netdistance.networks.batch import Batch
+    from netdistance.networks.inputs import InputSource
+    from netdistance.networks.load import Model, Network
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a network is run.
+
+    `model` is a module, or `package.module:factory` or `file.py:factory`: naming it runs its code.
+    `inputs` are a file or, from Python, arrays; `random_inputs` a shape such as "64,3,32,32" of
+    synthetic ones instead. `output` names the member of a structured output that counts. `dtype` is
+    what the network computes in, its own if None. Certificates and attack cover the first
+    `certify` inputs.
+    """
+
+    model: Model | None = None
+    inputs: InputSource | None = None
+    random_inputs: str | None = None
+    targets: PathLike | None = None
+    output: str | None = None
+    dtype: str | None = None
+    certify: int = 16
+    batch_size: int = 512
+    device: str = "auto"
+    seed: int = 0
+
+    def require_runnable(self) -> None:
+        """Raise UsageError unless a model and inputs of one kind are given."""
+        if self.inputs is not None and self.random_inputs is not None:
+            raise UsageError("--inputs and --random-inputs exclude each other; give one")
+        if self.model is None or (self.inputs is None and self.random_inputs is None):
+            raise UsageError(
+                "running the network needs --model FILE.py:FACTORY and --inputs FILE (or "
+                "--random-inputs SHAPE)"
+            )
+        if self.targets is not None and self.inputs is None:
+            raise UsageError("--targets judge real inputs: give --inputs, not --random-inputs")
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything was said of running a network."""
+        given = (self.model, self.inputs, self.random_inputs, self.targets)
+        return any(value is not None for value in given)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A network with what it runs on."""
+
+    network: Network
+    inputs: Batch  # (N, ...)
+    targets: Tensor | None  # (N,)
+    provenance: dict[str, Any]
+
+
+def open_run(options: RunOptions) -> Run:
+    """The network, inputs and targets that the options name.
+
+    Raises:
+        UsageError: no model or no inputs were given, or two kinds of them.
+        InputError: one of them cannot be used.
+    """
+    options.require_runnable()
+    # imported here: weights alone never import torch
+    from netdistance.networks.inputs import load_inputs, load_targets, random_inputs
+    from netdistance.networks.load import load_network
+
+    assert options.model is not None
+    if options.random_inputs is not None:
+        data = random_inputs(options.random_inputs, options.seed)
+    else:
+        assert options.inputs is not None
+        data = load_inputs(options.inputs)
+    targets = load_targets(options.targets, len(data.values)) if options.targets else None
+    network = load_network(
+        options.model, device=options.device, dtype=options.dtype, output=options.output
+    )
+    where = {"inputs": data.note, "device": str(network.device)}
+    return Run(network, data.values, targets, where)
