@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.dtypes import BY_NAME, DType
+from netdistance.checkpoints.ties import NO_TIES, Ties
 from netdistance.errors import CheckpointError
 
 # 2^18 elements: large enough that numpy's per-call cost vanishes, small enough for the L2 cache
@@ -62,8 +63,8 @@ class Checkpoint(ABC):
 
     `specs` are in the order of the file. `notes` are remarks that a reader of the report should
     see, such as which wrapper was opened. `nbytes` is the size of the file or files, and of the
-    tensors where there is no file. `ties` leads from a name to that of the tensor that has all of
-    its elements in memory, as `checkpoints.ties`; formats without sharing have none.
+    tensors where there is no file. `ties` has the places of tensors that share memory, as
+    `checkpoints.ties`; formats without sharing have none.
     """
 
     path: Path
@@ -71,7 +72,7 @@ class Checkpoint(ABC):
     specs: Mapping[str, TensorSpec]
     notes: tuple[str, ...]
     nbytes: int
-    ties: Mapping[str, str] = MappingProxyType({})
+    ties: Ties = NO_TIES
 
     @abstractmethod
     def blocks(

@@ -7,6 +7,7 @@ claims is ever allocated before the bytes have been seen.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import zipfile
@@ -30,6 +31,7 @@ from netdistance.checkpoints.base import (
 )
 from netdistance.checkpoints.dtypes import BY_NAME
 from netdistance.checkpoints.npy_header import MAX_HEADER_BYTES, npy_header
+from netdistance.checkpoints.positional_file import PositionalFile
 from netdistance.errors import CheckpointError
 
 # numpy's kind and size -> the safetensors name
@@ -88,8 +90,7 @@ class NpzCheckpoint(Checkpoint):
 
     def _read_directory(self) -> tuple[dict[str, TensorSpec], tuple[str, ...]]:
         try:
-            file = open(self._descriptor, "rb", closefd=False)  # noqa: SIM115
-            self._archive = zipfile.ZipFile(file)
+            self._archive = zipfile.ZipFile(io.BufferedReader(PositionalFile(self._descriptor)))
         except Exception as error:  # zipfile raises half a dozen classes at a damaged directory
             raise CheckpointError(self.path, f"not a readable zip archive ({error})") from error
         specs: dict[str, TensorSpec] = {}

@@ -6,6 +6,7 @@ that needs more than that is refused, never opened another way.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
@@ -220,17 +221,17 @@ def tensor_blocks(
 
 
 def views_of(tensors: Mapping[str, torch.Tensor]) -> list[View]:
-    """Where the elements of strided tensors are."""
-    return [
-        View(
-            name,
-            tensor.untyped_storage().data_ptr()
-            + int(tensor.storage_offset()) * tensor.element_size(),
-            tuple(tensor.shape),
-            tuple(step * tensor.element_size() for step in tensor.stride()),
-            tensor.element_size(),
-            (tensor.device, tensor.dtype, tensor.is_conj(), tensor.is_neg()),
-        )
-        for name, tensor in tensors.items()
-        if tensor.layout == torch.strided and not tensor.is_meta
-    ]
+    """Where the elements of strided tensors are; a subclass may have no storage of its own."""
+    views = []
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_meta:
+            continue
+        item = tensor.element_size()
+        with contextlib.suppress(RuntimeError):
+            storage = tensor.untyped_storage().data_ptr()
+            address = storage + int(tensor.storage_offset()) * item
+            strides = tuple(int(step) * item for step in tensor.stride())
+            kind = tensor.dtype, tensor.is_conj(), tensor.is_neg()
+            shape = tuple(tensor.shape)
+            views.append(View(name, address, shape, strides, item, kind, tensor.device))
+    return views

@@ -146,7 +146,11 @@ class _Stream(Generic[_Sums, _Work]):
         result: dict[str, _Sums] = {}
         with progress.task(self.task, len(pieces)) as advance:
             parts = map_ordered(
-                of_piece, pieces, threads=threads if _is_long(pairs) else 1, advance=advance
+                of_piece,
+                pieces,
+                threads=threads if _is_long(pairs) else 1,
+                advance=advance,
+                name_of=lambda piece: f"tensor {piece[0].pair.name!r}",
             )
         for name, sums in chain.from_iterable(parts):
             result[name] = result[name] + sums if name in result else sums

@@ -28,15 +28,17 @@ def map_ordered(
     *,
     threads: int,
     advance: Advance,
+    name_of: Callable[[Item], str] = str,
 ) -> list[Result]:
     """`[function(item) for item in items]`, in up to `threads` processes, or threads of this one.
 
-    The first error is raised after the work that has not begun is cancelled.
+    The first error is raised after the work that has not begun is cancelled; `name_of` an item is
+    for the message where a process was lost.
     """
     if threads <= 1 or len(items) <= 1:
         return [_advanced(function(item), advance) for item in items]
     if may_fork():
-        return map_forked(function, items, workers=threads, advance=advance)
+        return map_forked(function, items, workers=threads, advance=advance, name_of=name_of)
     with ThreadPoolExecutor(threads, thread_name_prefix="netdistance") as pool:
         try:
             return [_advanced(result, advance) for result in pool.map(function, items)]

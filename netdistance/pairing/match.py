@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
+from netdistance.checkpoints.ties import NO_TIES, Place, Ties, place_of
 from netdistance.errors import NothingComparableError
 from netdistance.pairing.suggest import suggest_rule
-
-NO_TIES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class TensorPair:
     """Two tensors of one name and shape; `unreadable` says why they cannot be measured.
 
-    `tied_to` names a pair that has all of its elements on both sides: an earlier one that has the
-    same, or one that has more.
+    `tied_to` names a pair that has all of its elements, in the same places on both sides: an
+    earlier one that has the same, or one that has more.
     """
 
     name: str
@@ -58,13 +56,12 @@ def pair_tensors(
     a: Mapping[str, TensorSpec],
     b: Mapping[str, TensorSpec],
     *,
-    ties_a: Mapping[str, str] = NO_TIES,
-    ties_b: Mapping[str, str] = NO_TIES,
+    ties_a: Ties = NO_TIES,
+    ties_b: Ties = NO_TIES,
 ) -> Pairing:
     """Pair by name. Nothing is intersected silently: each unmatched name is listed.
 
-    The ties of a side lead from a name to that of the tensor with its elements, as
-    `Checkpoint.ties`.
+    The ties of a side are `Checkpoint.ties`: where a tensor's elements are among another's.
     """
     shared = sorted(a.keys() & b.keys(), key=natural_key)
     pairs = [TensorPair(name, a[name], b[name], _unreadable(a[name], b[name])) for name in shared]
@@ -73,12 +70,12 @@ def pair_tensors(
     reshaped = tuple(pair for pair in pairs if pair.a.shape != pair.b.shape)
     alike = [pair for pair in pairs if pair.a.shape == pair.b.shape]
     lonely = (
-        *(a[name] for name in _uncovered(only_a, alike, a, ties_a)),
-        *(b[name] for name in _uncovered(only_b, alike, b, ties_b)),
+        *(a[name] for name in _uncovered(only_a, alike, ties_a)),
+        *(b[name] for name in _uncovered(only_b, alike, ties_b)),
         *(pair.a for pair in reshaped),
     )
     return Pairing(
-        pairs=_tied(alike, (a, ties_a), (b, ties_b)),
+        pairs=_tied(alike, ties_a, ties_b),
         only_a=only_a,
         only_b=only_b,
         reshaped=reshaped,
@@ -86,33 +83,31 @@ def pair_tensors(
     )
 
 
-def _tied(
-    pairs: Sequence[TensorPair],
-    *sides: tuple[Mapping[str, TensorSpec], Mapping[str, str]],
-) -> tuple[TensorPair, ...]:
-    """The pairs, each with the first that has all of its elements on both sides."""
-    if not all(ties for _, ties in sides):
+def _tied(pairs: Sequence[TensorPair], a: Ties, b: Ties) -> tuple[TensorPair, ...]:
+    """The pairs, each with another that has its elements on both sides, in the same places."""
+    if not (a and b):
         return tuple(pairs)
-    holders = {p.name: tuple(ties.get(p.name, p.name) for _, ties in sides) for p in pairs}
-    first: dict[tuple[str, ...], str] = {}
+    names = {pair.name for pair in pairs}
+    first: dict[tuple[Place, Place], str] = {}
+    found = []
     for pair in pairs:
-        has = zip(sides, holders[pair.name], strict=True)
-        if all(specs[holder].elements == pair.a.elements for (specs, _), holder in has):
-            first.setdefault(holders[pair.name], pair.name)
-    found = ((pair, first.get(holders[pair.name], pair.name)) for pair in pairs)
-    return tuple(p if holder == p.name else replace(p, tied_to=holder) for p, holder in found)
+        places = place_of(a, pair.name), place_of(b, pair.name)
+        holder = places[0].holder if places[0] == places[1] else None
+        if holder not in names or holder == pair.name:
+            holder = first.setdefault(places, pair.name)
+        found.append(pair if holder == pair.name else replace(pair, tied_to=str(holder)))
+    return tuple(found)
 
 
-def _uncovered(
-    names: Sequence[str],
-    pairs: Sequence[TensorPair],
-    specs: Mapping[str, TensorSpec],
-    ties: Mapping[str, str],
-) -> list[str]:
+def _uncovered(names: Sequence[str], pairs: Sequence[TensorPair], ties: Ties) -> list[str]:
     """The unmatched names of a side whose elements no pair covers under another name."""
-    holders = ((pair, ties.get(pair.name, pair.name)) for pair in pairs)
-    covered = {name for p, name in holders if specs[name].elements == p.a.elements}
-    return [name for name in names if ties.get(name, name) not in covered]
+    paired = {pair.name for pair in pairs}
+    covered = {place_of(ties, name) for name in paired} if ties else set()
+    return [
+        name
+        for name in names
+        if (place := place_of(ties, name)) not in covered and place.holder not in paired
+    ]
 
 
 def _unreadable(a: TensorSpec, b: TensorSpec) -> str | None:

@@ -107,11 +107,13 @@ class _Renamed(Checkpoint):
             )
         self.specs = specs
         new_names = {old: new for new, old in self._old.items()}
-        # where the first name of a tie is left out, its others stand for themselves
+        # a holder that is left out holds still what is in the same place of it
         self.ties = {
-            new_names[name]: new_names[first]
-            for name, first in inner.ties.items()
-            if name in new_names and first in new_names
+            new_names[name]: replace(
+                place, holder=new_names.get(str(place.holder), ("left out", place.holder))
+            )
+            for name, place in inner.ties.items()
+            if name in new_names
         }
 
     def blocks(

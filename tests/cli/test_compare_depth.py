@@ -130,6 +130,43 @@ def test_every_element_counts_once(tmp_path: Path) -> None:
     assert "(68 parameters)" in invoke("compare", tmp_path / "a.pt", tmp_path / "b.pt").out
 
 
+W = np.random.default_rng(0).standard_normal((4, 4))
+ROW = 2.0 * W
+ROW[0] = W[0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "weights"),
+    [
+        ({"w": W, "wt": W.T}, {"w": W.copy(), "wt": W.copy()}, 2),
+        ({"w": W, "wt": W[::-1]}, {"w": (copy := W.copy()), "wt": copy}, 2),
+        ({"w": W, "top": W[:2], "end": W[2:]},
+         {"w": (other := W.copy()), "top": other[2:], "end": other[:2]}, 3),
+        ({"a": np.broadcast_to(W[0], (4, 4)), "w": W},
+         {"a": np.broadcast_to(ROW[0], (4, 4)), "w": ROW}, 1),
+        ({"w": W, "wt": W.T}, {"w": (d := 2 * W), "wt": d.T}, 1),
+    ],
+    ids=["turned", "reversed", "swapped", "repeated", "kept"],
+)  # fmt: skip
+def test_a_change_never_hides_in_a_tie(
+    a: dict[str, np.ndarray], b: dict[str, np.ndarray], weights: int
+) -> None:
+    report = compare(a, b)
+    trust = report.bounds[0]
+    assert any(f"product over {weights} weight" in text for text in trust.assumptions)
+    by_name = {row.name: row.metrics["relative_frobenius"].value for row in report.tensors}
+    counted = [row.name for row in report.tensors if row.tied_to is None]
+    assert trust.value.value == pytest.approx(np.prod([1 + by_name[n] for n in counted]) - 1)
+    assert trust.value.value > 0.5, "something moved"
+
+
+def test_a_tie_stays_where_its_holder_is_left_out() -> None:
+    qkv = np.random.default_rng(0).standard_normal((8, 4))
+    sides = ({"qkv": x, "q": x[:4], "q2": x[:4]} for x in (qkv, 2.0 * qkv))
+    report = compare(*sides, CompareOptions(skip=("qkv",)))
+    assert report.bounds[0].value.value == pytest.approx(1.0)
+
+
 def test_nothing_moved_shows_no_table(folder: Path) -> None:
     outcome = compared(folder, b=weights())
     assert "every compared tensor is identical" in " ".join(outcome.out.split())

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,11 +73,102 @@ def test_a_killed_worker_is_an_error() -> None:
 def work(item):
     os.kill(os.getpid(), signal.SIGKILL)
 try:
-    map_forked(work, range(9), workers=2, advance=lambda done: None)
+    map_forked(work, [7], workers=2, advance=print, name_of="tensor {}".format)
 except MemoryError as error:
     print(error)
 """
-    assert output_of(script) == "a worker process was killed\n"
+    assert output_of(script) == "a worker process was killed at tensor 7\n"
+
+
+def test_a_worker_that_is_gone_before_its_first_item_is_an_error() -> None:
+    script = """
+from netdistance.execution import processes
+processes._serve = lambda *arguments: os._exit(9)
+try:
+    map_forked(abs, range(9), workers=2, advance=lambda done: None)
+except MemoryError as error:
+    print("killed" in str(error))
+"""
+    assert output_of(script) == "True\n"
+
+
+@pytest.mark.parametrize("started", [0, 1])
+def test_where_no_more_processes_start_the_work_is_done(started: int) -> None:
+    script = f"""
+fork, left = os.fork, iter(range({started}))
+def limited():
+    if next(left, None) is None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = limited
+print(map_forked(abs, [-1, -2, -3], workers=2, advance=lambda done: None))
+"""
+    assert output_of(script) == "[1, 2, 3]\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["def __init__(self, a, b): super().__init__(a)", "__reduce__ = 7"]
+)
+def test_an_error_that_cannot_be_pickled_says_what_it_was(text: str) -> None:
+    script = f"""
+class Odd(Exception):
+    {text}
+def work(item):
+    raise Odd(*["one", "two"])
+try:
+    map_forked(work, range(3), workers=2, advance=lambda done: None)
+except RuntimeError as error:
+    print(error)
+"""
+    assert output_of(script).startswith("Odd: ")
+
+
+def test_a_system_error_of_the_work_itself_is_not_a_lost_worker() -> None:
+    script = """
+def work(item):
+    raise FileNotFoundError(2, "no such file")
+try:
+    map_forked(work, range(3), workers=2, advance=lambda done: None)
+except FileNotFoundError as error:
+    print(error)
+"""
+    assert output_of(script) == "[Errno 2] no such file\n"
+
+
+def test_a_daemonic_process_compares_without_workers(tmp_path: Path) -> None:
+    weights(tmp_path, 1.0)
+    script = f"""
+import multiprocessing, netdistance
+def compare(side):
+    return netdistance.compare("{tmp_path}/a", "{tmp_path}/b").pairing.compared
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.map(compare, [0]))
+"""
+    assert output_of(script) == "[3]\n"
+
+
+def weights(folder: Path, change: float, save: Any = save_file) -> None:
+    """Two files of three weights that are large enough for workers."""
+    draw = np.random.default_rng(0).standard_normal
+    state = {f"{n}.weight": draw((1500, 1000), dtype=np.float32) for n in range(3)}
+    save(state, folder / "a")
+    save({name: w + np.float32(change) for name, w in state.items()}, folder / "b")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_workers_read_an_archive_side_by_side(tmp_path: Path, save: Any) -> None:
+    def written(state: dict[str, np.ndarray], path: Path) -> None:
+        with path.open("wb") as file:
+            save(file, **state)
+
+    weights(tmp_path, 0.5, written)
+    reports = []
+    for threads in ("1", "2", "4"):
+        where = tmp_path / f"{threads}.json"
+        words = ["compare", tmp_path / "a", tmp_path / "b", "--threads", threads, "--json", where]
+        subprocess.run(command(*words), check=True, capture_output=True)
+        reports.append({**json.loads(where.read_text()), "provenance": None})
+    assert reports[1] == reports[0] == reports[2]
 
 
 def test_a_process_with_other_threads_or_torch_is_not_forked() -> None:

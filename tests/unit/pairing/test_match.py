@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netdistance.checkpoints.base import TensorSpec
+from netdistance.checkpoints.ties import Place
 from netdistance.pairing.match import Pairing, natural_key, pair_tensors
 
 Specs = dict[str, TensorSpec]
@@ -101,20 +102,32 @@ def ties_of(pairing: Pairing) -> dict[str, str]:
     return {pair.name: pair.tied_to for pair in pairing.pairs if pair.tied_to is not None}
 
 
+def tied(**holders: str) -> dict[str, Place]:
+    """Ties of names to holders, whole; `name=holder:part` to a part."""
+    found = {}
+    for name, text in holders.items():
+        holder, _, part = text.partition(":")
+        found |= {name: Place(holder, part), holder: Place(holder, "")}
+    return found
+
+
 def test_tied_on_both_sides_is_tied() -> None:
     tensors = specs(embed=("F32", (2, 2)), head=("F32", (2, 2)), own=("F32", (2, 2)))
-    both = {"head": "embed"}
+    both = tied(head="embed")
     assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b=both)) == {"head": "embed"}
     # b's own tensor may have moved elsewhere
     assert ties_of(pair_tensors(tensors, tensors, ties_a=both)) == {}
-    assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b={"head": "own"})) == {}
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b=tied(head="own"))) == {}
+    # the first name may be another in each
+    other = tied(embed="head")
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=both, ties_b=other)) == {"head": "embed"}
 
 
 def test_a_tie_whose_first_name_has_no_partner_leads_to_the_next() -> None:
     tensors = specs(first=("F32", (2, 2)), second=("F32", (2, 2)), third=("F32", (2, 2)))
-    ties = {"second": "first", "third": "first"}
+    ties = tied(second="first", third="first")
     fewer = {name: spec for name, spec in tensors.items() if name != "first"}
-    found = pair_tensors(tensors, fewer, ties_a=ties, ties_b={"third": "second"})
+    found = pair_tensors(tensors, fewer, ties_a=ties, ties_b=tied(third="second"))
     assert ties_of(found) == {"third": "second"}
     # it is only in a by name: its values are compared under the others'
     assert found.only_a == ("first",)
@@ -123,12 +136,16 @@ def test_a_tie_whose_first_name_has_no_partner_leads_to_the_next() -> None:
 
 
 def test_parts_of_a_tensor_count_in_it_where_it_is_compared() -> None:
-    tensors = specs(qkv=("F32", (6, 2)), q=("F32", (2, 2)), k=("F32", (2, 2)))
-    parts = {"q": "qkv", "k": "qkv"}
-    assert ties_of(pair_tensors(tensors, tensors, ties_a=parts, ties_b=parts)) == parts
+    tensors = specs(qkv=("F32", (6, 2)), q=("F32", (2, 2)), k=("F32", (2, 2)), q2=("F32", (2, 2)))
+    parts = tied(q="qkv:0", k="qkv:1", q2="qkv:0")
+    found = pair_tensors(tensors, tensors, ties_a=parts, ties_b=parts)
+    assert ties_of(found) == {"q": "qkv", "k": "qkv", "q2": "qkv"}
+    # parts that are elsewhere in b are not made of the same elements
+    elsewhere = tied(q="qkv:1", k="qkv:0", q2="qkv:0")
+    assert ties_of(pair_tensors(tensors, tensors, ties_a=parts, ties_b=elsewhere)) == {"q2": "qkv"}
     split = {name: spec for name, spec in tensors.items() if name != "qkv"}
-    found = pair_tensors(tensors, split, ties_a=parts)
-    assert ties_of(found) == {}
+    found = pair_tensors(tensors, split, ties_a=parts, ties_b=tied(q2="q"))
+    assert ties_of(found) == {"q2": "q"}
     assert found.lonely_weights == ("qkv",), "its parts do not cover it"
     whole = {name: spec for name, spec in tensors.items() if name == "qkv"}
     assert pair_tensors(tensors, whole, ties_a=parts).lonely_weights == ()
