@@ -17,13 +17,14 @@ _OPTIONS = (
         "--model",
         metavar="FILE.py:FACTORY",
         help="What builds the network: file.py:factory or package.module:factory, a callable "
-        "that returns a torch.nn.Module. This RUNS that file's code.",
+        "that returns a torch.nn.Module; this RUNS that file's code. Or a Hugging Face folder or "
+        "cached hub id, with the transformers extra.",
     ),
     click.option(
         "--inputs",
         type=_PATH,
         help="Inputs: .npy, IDX images (gzipped or not), or arrays by forward argument name in "
-        ".npz, .safetensors or .pt.",
+        ".npz, .safetensors or .pt; or .txt, a text on each line, for a Hugging Face model.",
     ),
     click.option(
         "--random-inputs",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.errors import CheckpointError, InputError, UsageError
 from netdistance.networks.batch import Batch, shape_of
+from netdistance.networks.hugging_face import build_hugging_face
 from netdistance.networks.members import member
 
 # what a network can be told to compute in
@@ -98,11 +99,12 @@ class Network:
         # files from before torch 0.4.1 do not have this counter, which no eval forward reads
         absent = {name for name in own if name.endswith("num_batches_tracked")} - set(stored)
         missing = {name for name in own if ties.get(name, name) not in stored} - absent
-        extra = checkpoint.specs.keys() - own.keys()
+        extra = checkpoint.specs.keys() - own.keys() - self._stored_buffers(checkpoint)
         if missing or extra:
             raise CheckpointError(
                 checkpoint.path,
-                f"does not fit {self.name}: missing {_few(missing)}; unexpected {_few(extra)}",
+                f"does not fit {self.name}: missing {_few(missing)}; unexpected {_few(extra)}; "
+                "see --strip-prefix, --rename and --skip",
             )
         state: dict[str, Tensor] = {}
         for name in (name for name in own if name in checkpoint.specs):
@@ -115,6 +117,19 @@ class Network:
         return {
             name: own[name] if name in absent else state[stored[ties.get(name, name)]]
             for name in own
+        }
+
+    def _stored_buffers(self, checkpoint: Checkpoint) -> set[str]:
+        """Names of buffers that the network makes itself, where the file has the same values.
+
+        Older versions of a library stored what newer ones do not, such as position numbers.
+        """
+        made = dict(self.module.named_buffers())
+        return {
+            name
+            for name in checkpoint.specs.keys() & (made.keys() - self.module.state_dict().keys())
+            if checkpoint.specs[name].shape == tuple(made[name].shape)
+            and torch.equal(self._read(checkpoint, name, made[name]), made[name])
         }
 
     def _read(self, checkpoint: Checkpoint, name: str, target: Tensor) -> Tensor:
@@ -132,12 +147,13 @@ def load_network(
 ) -> Network:
     """The network that `file.py:factory` or `package.module:factory` builds. This runs its code.
 
-    A module is copied: the caller's stays as it is. `dtype` is what it computes in, its own if
-    None; `output` the member of a structured output that counts.
+    Without a colon it is a Hugging Face folder, or a hub id that is cached. A module is copied: the
+    caller's stays as it is. `dtype` is what it computes in, its own if None; `output` the member of
+    a structured output that counts.
 
     Raises:
-        UsageError: the spec has no colon, or CUDA is asked for and absent.
-        InputError: the module or factory cannot be imported, or returns no torch.nn.Module.
+        UsageError: the spec is empty in part, or CUDA is asked for and absent.
+        InputError: the module, factory or folder cannot be imported, or returns no torch.nn.Module.
     """
     where = choose_device(device)
     if isinstance(spec, nn.Module):
@@ -151,8 +167,10 @@ def load_network(
 
 
 def _built(spec: str) -> nn.Module:
-    source, colon, factory_name = spec.rpartition(":")
-    if not colon or not source or not factory_name:
+    if is_hugging_face(spec):
+        return build_hugging_face(spec)
+    source, _, factory_name = spec.rpartition(":")
+    if not source or not factory_name:
         raise UsageError(f"--model {spec}: expected file.py:factory or package.module:factory")
     module = _import(source)
     factory = getattr(module, factory_name, None)
@@ -171,6 +189,11 @@ def _built(spec: str) -> nn.Module:
         kind = type(network).__name__
         raise InputError(f"{spec}: returned a {kind}, expected a torch.nn.Module")
     return network
+
+
+def is_hugging_face(spec: Model) -> bool:
+    """Whether a model is a folder or hub id rather than a factory or a module."""
+    return isinstance(spec, str) and bool(spec) and ":" not in spec and not spec.endswith(".py")
 
 
 def choose_device(name: str) -> torch.device:

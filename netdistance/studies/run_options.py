@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from netdistance.errors import UsageError
+from netdistance.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from netdistance.networks.batch import Batch
-    from netdistance.networks.inputs import InputSource
+    from netdistance.networks.inputs import Inputs, InputSource
     from netdistance.networks.load import Model, Network
 
 PathLike = str | os.PathLike[str]
@@ -84,6 +84,8 @@ def open_run(options: RunOptions) -> Run:
     assert options.model is not None
     if options.random_inputs is not None:
         data = random_inputs(options.random_inputs, options.seed)
+    elif _is_text(options.inputs):
+        data = _texts(options)
     else:
         assert options.inputs is not None
         data = load_inputs(options.inputs)
@@ -93,3 +95,20 @@ def open_run(options: RunOptions) -> Run:
     )
     where = {"inputs": data.note, "device": str(network.device)}
     return Run(network, data.values, targets, where)
+
+
+def _is_text(source: InputSource | None) -> bool:
+    return isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".txt")
+
+
+def _texts(options: RunOptions) -> Inputs:
+    from netdistance.networks.hugging_face import read_texts, tokenize
+    from netdistance.networks.inputs import Inputs
+    from netdistance.networks.load import is_hugging_face
+
+    assert isinstance(options.inputs, str | os.PathLike)
+    if not (isinstance(options.model, str) and is_hugging_face(options.model)):
+        raise InputError(
+            f"{options.inputs}: a text needs the tokenizer of a Hugging Face --model; give arrays"
+        )
+    return Inputs(*tokenize(options.model, read_texts(options.inputs)))
