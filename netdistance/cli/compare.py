@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netdistance.cli.output import Outputs, emit, grouping_options, output_options
-from netdistance.cli.running import running_options
+from netdistance.cli.running import naming_options, running_options
 from netdistance.cli.terminal import terminal_progress
 
 if TYPE_CHECKING:
@@ -27,17 +27,8 @@ if TYPE_CHECKING:
     "--spectral", is_flag=True, help="Add proved spectral distances and stable ranks; slower."
 )
 @running_options
-@click.option(
-    "--strip-prefix", default="", metavar="PREFIX", help="Strip this from names, such as module."
-)
-@click.option(
-    "--rename",
-    multiple=True,
-    metavar="REGEX=NEW",
-    help="Rewrite B's names so that they match A's; repeatable, in order.",
-)
+@naming_options(renames="B's names so that they match A's")
 @click.option("--only", multiple=True, metavar="GLOB", help="Compare these names only; repeatable.")
-@click.option("--skip", multiple=True, metavar="GLOB", help="Leave these names out; repeatable.")
 @click.option(
     "--fail-if",
     multiple=True,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from netdistance.cli.output import Outputs, emit, output_options
-from netdistance.cli.running import running_options
+from netdistance.cli.running import naming_options, running_options
 from netdistance.cli.terminal import terminal_progress
 
 
@@ -39,6 +39,13 @@ from netdistance.cli.terminal import terminal_progress
     show_default=True,
     help="Move tensors with two or more axes, all parameters, or report one after the other.",
 )
+@click.option(
+    "--layers",
+    multiple=True,
+    metavar="GLOB",
+    help="Move only parameters of these names; repeatable.",
+)
+@naming_options(renames="the checkpoint's names so that they match the model's")
 @output_options
 def command(checkpoint: Path, outputs: Outputs, quiet: bool, noise: str, **settings: Any) -> int:
     """How far the outputs of CHECKPOINT move under layerwise relative noise.

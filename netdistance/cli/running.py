@@ -75,6 +75,34 @@ _OPTIONS = (
 )
 
 
+def naming_options(*, renames: str) -> Callable[[Command], Command]:
+    """Add --strip-prefix, --rename of the names of `renames`, and --skip."""
+    options = (
+        click.option(
+            "--strip-prefix",
+            default="",
+            metavar="PREFIX",
+            help="Strip this from names, such as module.",
+        ),
+        click.option(
+            "--rename",
+            multiple=True,
+            metavar="REGEX=NEW",
+            help=f"Rewrite {renames}; repeatable, in order.",
+        ),
+        click.option(
+            "--skip", multiple=True, metavar="GLOB", help="Leave these names out; repeatable."
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def running_options(command: Command) -> Command:
     """Add the options above; their names are the fields of `studies.run_options.RunOptions`."""
     for option in reversed(_OPTIONS):

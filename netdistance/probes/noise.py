@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
@@ -11,9 +12,22 @@ from netdistance.networks.load import Network, State
 from netdistance.report.document import Scope
 
 
-def perturbed_names(network: Network, state: State, scope: Scope) -> tuple[str, ...]:
-    """The parameters that noise moves: those with two or more axes, or all of them."""
-    return tuple(name for name in network.parameters if scope == "all" or state[name].ndim >= 2)
+def perturbed_names(
+    network: Network, state: State, scope: Scope, layers: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """The parameters that noise moves: those with two or more axes, or all of them.
+
+    Where there are globs in `layers`, only what one of them matches, under any of its names.
+    """
+    names: dict[str, list[str]] = {}
+    for name, first in network.ties.items():
+        names.setdefault(first, []).append(name)
+    return tuple(
+        name
+        for name in network.parameters
+        if (scope == "all" or state[name].ndim >= 2)
+        and (not layers or any(fnmatchcase(n, glob) for n in names[name] for glob in layers))
+    )
 
 
 def unit_noise(state: State, names: Sequence[str], *, seed: int) -> dict[str, Tensor]:

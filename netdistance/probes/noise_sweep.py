@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from netdistance.errors import UsageError
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
@@ -51,6 +52,7 @@ class NoiseSweep:
     batch_size: int
     seed: int
     draws: int
+    layers: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -63,14 +65,23 @@ class NoiseSweep:
         batch_size: int,
         seed: int,
         draws: int,
+        layers: tuple[str, ...] = (),
     ) -> NoiseSweep:
-        """The sweep, once the unperturbed network has run."""
+        """The sweep, once the unperturbed network has run.
+
+        Raises:
+            UsageError: no parameter is matched by `layers`.
+        """
+        if layers and not perturbed_names(network, state, "all", layers):
+            such = next(iter(network.parameters), "none")
+            what = f"matches none of {network.name}'s parameters, such as {such!r}"
+            raise UsageError(f"--layers {' '.join(layers)}: {what}")
         outputs = run(network, state, inputs, batch_size=batch_size)
         require_repeatable(network, state, inputs, outputs)
         if targets is not None:
             require_classes(targets, outputs)
         reference = Reference.of(outputs)
-        return cls(network, state, inputs, targets, reference, batch_size, seed, draws)
+        return cls(network, state, inputs, targets, reference, batch_size, seed, draws, layers)
 
     @property
     def reference_accuracy(self) -> Quantity:
@@ -81,7 +92,7 @@ class NoiseSweep:
 
     def names(self, scope: Scope) -> tuple[str, ...]:
         """The parameters that noise of this scope moves."""
-        return perturbed_names(self.network, self.state, scope)
+        return perturbed_names(self.network, self.state, scope, self.layers)
 
     def in_float64(self, inputs: int) -> NoiseSweep:
         """The same sweep on the first few inputs, every number in float64."""

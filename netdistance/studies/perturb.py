@@ -11,6 +11,7 @@ from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.errors import UsageError
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import natural_key
+from netdistance.pairing.rename import renamed, rules_for_pair
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Scope, TensorRow, Verdict
@@ -28,11 +29,19 @@ SCOPES: tuple[Scope, ...] = ("weights", "all")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerturbOptions(RunOptions):
-    """What perturb is asked; `noise` keeps the user's spelling."""
+    """What perturb is asked; `noise` keeps the user's spelling.
+
+    Only parameters that a glob of `layers` matches move, where there is one. `strip_prefix`,
+    `rename` and `skip` are for the checkpoint's names, as in `CompareOptions`.
+    """
 
     noise: tuple[str, ...] = ("0.01", "0.05", "0.2")
     draws: int = 16
     scope: Literal["weights", "all", "both"] = "both"
+    layers: tuple[str, ...] = ()
+    strip_prefix: str = ""
+    rename: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
 
 
 def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SILENT) -> Report:
@@ -46,8 +55,9 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
     """
     levels = {text: _level(text) for text in options.noise}
     options.require_runnable()
-    with open_checkpoint(source) as checkpoint:
-        opened = open_run(options)
+    _, rules = rules_for_pair(options.strip_prefix, options.rename, (), options.skip)
+    with open_checkpoint(source) as file:
+        checkpoint, opened = renamed(file, rules), open_run(options)
         sweep = NoiseSweep.of(
             opened.network,
             opened.network.state_from(checkpoint),
@@ -56,6 +66,7 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
             batch_size=options.batch_size,
             seed=options.seed,
             draws=options.draws,
+            layers=options.layers,
         )
         checkpoint.verify_unchanged()
         source = provenance(options, checkpoint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import netdistance
@@ -148,3 +148,31 @@ def test_targets_need_a_model(folder: Path) -> None:
     file = folder / "plain.safetensors"
     outcome = invoke("compare", file, file, "--targets", folder / "x.npy")
     assert error_problem(outcome, 2, "needs --model") == ""
+
+
+def test_only_the_layers_asked_for_move(folder: Path) -> None:
+    def mean(*options: str) -> float:
+        outcome = perturb(folder, "plain", "--json", "-", "--scope", "all", *options)
+        assert outcome.code == 0, outcome.err
+        (place,) = json.loads(outcome.out)["sweep"]
+        value = place["deviation"]["mean"]["value"]
+        assert isinstance(value, float)
+        return value
+
+    both, weight, bias = mean(), mean("--layers", "*.weight"), mean("--layers", "*.bias")
+    assert 0.0 < bias < weight < both < weight + bias
+    assert mean("--layers", "*.weight", "--layers", "layer.b*") == both
+    refused = perturb(folder, "plain", "--layers", "nothing.*")
+    assert error_problem(refused, 2, "matches none of", "'layer.weight'") == ""
+
+
+def test_names_of_a_checkpoint_are_made_to_match_the_model(folder: Path) -> None:
+    state = load_file(folder / "plain.safetensors")
+    other = {f"net.{name.replace('layer', 'first')}": tensor for name, tensor in state.items()}
+    save_file({**other, "net.extra": torch.zeros(2)}, folder / "other.safetensors")
+    refused = perturb(folder, "plain", checkpoint="other")
+    assert error_problem(refused, 3, "--strip-prefix, --rename and --skip") == ""
+    names = ("--strip-prefix", "net.", "--rename", "^first=layer", "--skip", "extra")
+    told = perturb(folder, "plain", *names, "--json", "-", checkpoint="other")
+    plain = perturb(folder, "plain", "--json", "-")
+    assert json.loads(told.out)["sweep"] == json.loads(plain.out)["sweep"]
