@@ -124,7 +124,7 @@ def _redrawn(state: State, names: Sequence[str], generator: torch.Generator) -> 
     for name in names:
         size = (float(state[name].norm()) or 1.0) / max(1, state[name].numel()) ** 0.5
         draw = torch.randn(state[name].shape, generator=generator, dtype=torch.float64)
-        drawn[name] = size * draw
+        drawn[name] = size * (draw.abs() if name.endswith("running_var") else draw)
     return drawn
 
 

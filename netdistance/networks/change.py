@@ -28,7 +28,7 @@ class AffineLayer:
     bias: str | None
     forward: Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (h, weight, bias) -> z
     norm: Callable[[NDArray[np.float64]], Interval]  # operator norm of a weight, proved
-    norm_key: tuple[int, ...]  # what the norm depends on besides the weight
+    norm_key: tuple[object, ...]  # what the norm depends on besides the weight
     spread: Callable[[Tensor], Tensor]  # (N, ...) -> (N,)
     gain: float
     positions: int  # how often the bias is added to one input
@@ -48,7 +48,7 @@ class Norms:
             name: tensor.detach().cpu().double() if tensor.is_floating_point() else tensor.cpu()
             for name, tensor in state.items()
         }
-        self._proved: dict[tuple[str, tuple[int, ...]], Interval | None] = {}
+        self._proved: dict[tuple[str, tuple[object, ...]], Interval | None] = {}
 
     def upper(self, layer: AffineLayer) -> float:
         """An upper bound of the operator norm of the layer's weight; infinity if not finite."""
@@ -82,6 +82,12 @@ class Change(Protocol):
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """An upper bound of |D h + e| for the layer's change (D, e), (N,)."""
 
+    def changed(self, name: str) -> Tensor | None:
+        """The changed tensor, where it is known."""
+
+    def distance(self, name: str) -> float:
+        """An upper bound of the Frobenius norm of a tensor's change."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoChange:
@@ -97,6 +103,14 @@ class NoChange:
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """0."""
         return torch.zeros(h.shape[0], dtype=h.dtype)
+
+    def changed(self, name: str) -> Tensor:
+        """The tensor itself."""
+        return self.state[name]
+
+    def distance(self, name: str) -> float:
+        """0."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,14 @@ class Ball:
         spread: Tensor = self.radius(layer.weight) * layer.spread(h)
         return spread + bias
 
+    def changed(self, name: str) -> Tensor | None:
+        """The tensor itself where it does not move."""
+        return None if self.radius(name) else self.state[name]
+
+    def distance(self, name: str) -> float:
+        """The radius."""
+        return self.radius(name)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownChange:
@@ -172,3 +194,12 @@ class KnownChange:
         bias = moved[layer.bias] if layer.bias else None
         injected: Tensor = self.t * layer.injected(h, moved[layer.weight], bias)
         return injected
+
+    def changed(self, name: str) -> Tensor:
+        """The t-th part of the way from a to b."""
+        a, b = self.a.state[name], self.b.state[name]
+        return b if self.t == 1.0 else a + self.t * (b - a)
+
+    def distance(self, name: str) -> float:
+        """The norm of the change itself."""
+        return float(torch.linalg.vector_norm(self.changed(name) - self.a.state[name]))

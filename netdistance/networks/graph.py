@@ -11,8 +11,8 @@ from torch import Tensor, fx, nn
 
 from netdistance.networks.change import Change
 from netdistance.networks.load import Network, first_line
-from netdistance.networks.rules import RULES
-from netdistance.networks.rules.base import Call, Edge, NoRuleError
+from netdistance.networks.rules import RULES, registered, whole_modules
+from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,14 @@ class Graph:
 
     module: nn.Module
     nodes: tuple[fx.Node, ...]
+
+
+class _Tracer(fx.Tracer):
+    """Goes through every module but those of torch, and those that a registered rule covers."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        whole = isinstance(m, whole_modules())
+        return whole or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(network: Network) -> Graph:
@@ -35,16 +43,19 @@ def trace(network: Network) -> Graph:
             where = f"{name or 'the network'} ({type(module).__name__})"
             raise NoRuleError(f"{where} has hooks or a forward of its own")
     try:
-        traced = fx.symbolic_trace(network.module)
+        traced = _Tracer().trace(network.module)
     except Exception as error:  # tracing runs the user's forward, which may raise anything
         raise NoRuleError(f"the network cannot be traced: {first_line(error)}") from error
-    return Graph(network.module, tuple(traced.graph.nodes))
+    return Graph(network.module, tuple(traced.nodes))
 
 
-def bound_output(graph: Graph, inputs: Tensor, change: Change) -> Edge:
+def bound_output(
+    graph: Graph, inputs: Tensor, change: Change, *, deviation: Tensor | None = None
+) -> Edge:
     """The output of the original network in float64, and a bound on how far it moves, per input.
 
-    `inputs` is (N, ...) float64. Source: mathematics of the ball and known-change certificates in
+    `inputs` is (N, ...) float64, and `deviation`, (N,), a bound on how far they have moved
+    themselves, 0 if None. Source: mathematics of the ball and known-change certificates in
     docs/concepts/certificates.md.
 
     Raises:
@@ -55,9 +66,10 @@ def bound_output(graph: Graph, inputs: Tensor, change: Change) -> Edge:
         if node.op == "placeholder":
             if any(isinstance(edge, Edge) for edge in edges.values()):
                 raise NoRuleError(f"{node.name}: a second input")
-            edges[node] = Edge(inputs, torch.zeros(inputs.shape[0], dtype=torch.float64))
+            zeros = torch.zeros(inputs.shape[0], dtype=torch.float64)
+            edges[node] = Edge(inputs, zeros if deviation is None else deviation)
         elif node.op == "output":
-            result = _resolve(node.args[0], edges)
+            result = fx.node.map_arg(node.args[0], edges.__getitem__)
             if not isinstance(result, Edge):
                 raise NoRuleError("the output is not one tensor")
             return result
@@ -67,11 +79,14 @@ def bound_output(graph: Graph, inputs: Tensor, change: Change) -> Edge:
 
 
 def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Change) -> Any:
+    own = change.state.get(str(node.target)) if node.op == "get_attr" else None
+    if own is not None and own.is_floating_point():
+        return Parameter(str(node.target), own)
     module = graph.module.get_submodule(str(node.target)) if node.op == "call_module" else None
-    args = tuple(_resolve(arg, edges) for arg in node.args)
-    kwargs = {key: _resolve(value, edges) for key, value in node.kwargs.items()}
+    args = fx.node.map_arg(node.args, edges.__getitem__)
+    kwargs = fx.node.map_arg(node.kwargs, edges.__getitem__)
     call = Call(node, module, args, kwargs, change)
-    rule = next((rule for rule in RULES if rule.matches(call)), None)
+    rule = next((rule for rule in (*registered(), *RULES) if rule.matches(call)), None)
     if rule is None:
         raise NoRuleError(f"operator {call.describe()} has no rule")
     try:
@@ -79,14 +94,7 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
     except RuntimeError as error:
         what = f"operator {call.describe()} cannot run in float64: {first_line(error)}"
         raise NoRuleError(what) from error
-    if isinstance(result, Edge) and result.value.shape[:1] != call.batch_shape:
-        raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
+    for part in result if isinstance(result, list | tuple) else [result]:
+        if isinstance(part, Edge) and part.value.shape[:1] != call.batch_shape:
+            raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
     return result
-
-
-def _resolve(argument: Any, edges: Mapping[fx.Node, Any]) -> Any:
-    if isinstance(argument, fx.Node):
-        return edges[argument]
-    if isinstance(argument, list | tuple):
-        return type(argument)(_resolve(member, edges) for member in argument)
-    return argument

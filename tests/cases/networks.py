@@ -44,7 +44,8 @@ class Case:
             draw = torch.randn(own.shape, generator=generator, dtype=torch.float64)
             scale = math.sqrt(1.5 / max(1, math.prod(own.shape[1:]))) if own.ndim > 1 else 0.2
             floats = own.is_floating_point()
-            drawn.setdefault(first, (draw * scale).to(dtype) if floats else own)
+            draw = draw * scale if not name.endswith("running_var") else draw.abs() + 0.3
+            drawn.setdefault(first, draw.to(dtype) if floats else own)
         return {name: drawn[ties.get(name, name)] for name in network.module.state_dict()}
 
     def inputs(self, seed: int, count: int = 3, dtype: torch.dtype = torch.float32) -> Tensor:

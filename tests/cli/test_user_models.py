@@ -105,7 +105,7 @@ def test_labels_out_of_range(folder: Path, label: int) -> None:
 def test_a_file_without_the_batch_counter(folder: Path) -> None:
     outcome = perturb(folder, "norm", checkpoint="norm")
     assert outcome.code == 0
-    assert "BatchNorm1d" in outcome.out
+    assert "certificates are useful" in outcome.out
 
 
 @pytest.mark.parametrize("level", ["1e-6", "1e-8", "1e-10"])

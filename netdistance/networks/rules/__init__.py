@@ -1,19 +1,38 @@
-"""What each layer type does to a deviation: one file per type."""
+"""What each layer type does to a deviation: one file per type.
 
-from netdistance.networks.rules.activation import ReluRule
-from netdistance.networks.rules.add import AddRule
+`RULES` is every rule there is, in the order in which they are tried. `register` puts rules of the
+user's own before them.
+"""
+
+from netdistance.networks.rules.activation import ActivationRule
+from netdistance.networks.rules.add import AddRule, ConcatenationRule
 from netdistance.networks.rules.base import Rule
-from netdistance.networks.rules.convolution import ConvolutionRule
-from netdistance.networks.rules.linear import LinearRule
+from netdistance.networks.rules.batch_norm import BatchNormRule
+from netdistance.networks.rules.convolution import ConvolutionRule, TransposedConvolutionRule
+from netdistance.networks.rules.linear import LinearRule, MatrixRule
+from netdistance.networks.rules.maximum import ExtremeRule, MaxPoolRule
+from netdistance.networks.rules.multiply import ProductRule, ScaleRule
+from netdistance.networks.rules.nonnegative import NonnegativeRule, PieceRule
+from netdistance.networks.rules.registry import register, registered, unregister, whole_modules
 from netdistance.networks.rules.shape import ReshapeRule, SizeRule
 
 RULES: tuple[Rule, ...] = (
     LinearRule(),
+    MatrixRule(),
     ConvolutionRule(),
-    ReluRule(),
+    TransposedConvolutionRule(),
+    BatchNormRule(),
+    ActivationRule(),
     ReshapeRule(),
     SizeRule(),
+    PieceRule(),
+    NonnegativeRule(),
+    MaxPoolRule(),
+    ExtremeRule(),
     AddRule(),
+    ScaleRule(),
+    ProductRule(),
+    ConcatenationRule(),
 )
 
-__all__ = ["RULES", "Rule"]
+__all__ = ["RULES", "Rule", "register", "registered", "unregister", "whole_modules"]

@@ -1,38 +1,74 @@
-"""Sums of two values, as in a residual connection, or of a value and a constant."""
+"""Sums and differences, as in a residual connection, and a number or a tensor of the state."""
 
 from __future__ import annotations
 
+import math
 import operator
 
 import torch
 
-from netdistance.networks.rules.base import Call, Edge
+from netdistance.networks.rules.base import Call, Edge, Parameter, repeats_to
+
+_SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
+_DIFFERENCES = (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_")
 
 
 class AddRule:
-    """D_out = d_1 + d_2, by the triangle inequality; a constant adds nothing."""
+    """D_out = d_1 + d_2, by the triangle inequality; a constant adds nothing.
+
+    A tensor p of the state that is added R times to each input adds |p~ - p| sqrt(R).
+    """
 
     name = "add"
 
     def matches(self, call: Call) -> bool:
-        """Whether the operator adds equal shapes, or a number, without a factor."""
-        if not call.is_function(operator.add, operator.iadd, torch.add, "add", "add_"):
+        """Whether equal shapes, numbers, or a tensor of the state are added, without a factor."""
+        if not call.is_function(*_SUMS, *_DIFFERENCES):
             return False
         if call.kwargs or not call.edges or len(call.args) != 2:
             return False
         shapes = {edge.value.shape for edge in call.edges}
-        others = [arg for arg in call.args if not isinstance(arg, Edge)]
+        plain = all(isinstance(arg, Edge | Parameter | int | float) for arg in call.args)
         # broadcasting would repeat a deviation
-        return len(shapes) == 1 and all(isinstance(arg, int | float) for arg in others)
+        return plain and len(shapes) == 1 and all(_fits(p, call) for p in call.parameters)
 
     def apply(self, call: Call) -> Edge:
-        """The sum, and the sum of the bounds."""
+        """The sum or difference, and the sum of the bounds."""
         deviation = torch.stack([edge.deviation for edge in call.edges]).sum(0)
-        return Edge(_plain_sum(call), deviation)
+        for parameter in call.parameters:
+            repeats = call.edges[0].value[0].numel() / parameter.value.numel()
+            deviation = deviation + call.change.distance(parameter.name) * math.sqrt(repeats)
+        return Edge(call.evaluate(), deviation)
 
 
-def _plain_sum(call: Call) -> torch.Tensor:
-    # not in place: an earlier edge may be used again
-    left, right = (a.value if isinstance(a, Edge) else a for a in call.args)
-    result: torch.Tensor = left + right
-    return result
+def _fits(parameter: Parameter, call: Call) -> bool:
+    """Whether a tensor of the state goes to every input alike, and makes none larger."""
+    shape, own = call.edges[0].value.shape, parameter.value.shape
+    alike = len(own) < len(shape) or (len(own) == len(shape) and own[0] == 1)
+    return alike and parameter.value.numel() > 0 and repeats_to(own, shape)
+
+
+class ConcatenationRule:
+    """D_out = sqrt(d_1^2 + d_2^2 + ...) along any axis but the batch."""
+
+    name = "concatenation"
+
+    def matches(self, call: Call) -> bool:
+        """Whether the operator joins values of the network alone, along another axis."""
+        joined = (torch.cat, torch.concat, torch.concatenate, torch.stack)
+        if not call.is_function(*joined):
+            return False
+        given = call.settings("dim")
+        parts = call.args[0] if call.args else ()
+        if given is None or not isinstance(parts, list | tuple) or not parts:
+            return False
+        if not all(isinstance(part, Edge) for part in parts):
+            return False
+        # a new axis, or the batch, moves to the front
+        axes = parts[0].value.ndim + (call.node.target is torch.stack)
+        return bool(given.get("dim", 0) % axes)
+
+    def apply(self, call: Call) -> Edge:
+        """The joined value."""
+        deviations = torch.stack([edge.deviation for edge in call.edges])
+        return Edge(call.evaluate(), torch.linalg.vector_norm(deviations, dim=0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +17,10 @@ class NoRuleError(Exception):
     """An operator without a rule: the certificate is skipped and names it."""
 
 
+# what an argument can be that no weight changes
+PLAIN = (int, float, str, type(None), EllipsisType, torch.memory_format)
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A value of the original network, and a bound on how far it can have moved."""
@@ -23,11 +29,23 @@ class Edge:
     deviation: Tensor  # (N,) float64, a bound on the l2 norm of the change of each input's value
 
     @property
+    def rows(self) -> Tensor:
+        """Each input's value as one row, (N, numbers)."""
+        return self.value.reshape(self.value.shape[0], -1)
+
+    @property
     def norms(self) -> Tensor:
         """The l2 norm of each input's value, (N,)."""
-        rows = self.value.reshape(self.value.shape[0], -1)
-        norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self.rows, dim=1)
         return norms
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A tensor of the state that the forward reads by its name."""
+
+    name: str
+    value: Tensor  # float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +60,35 @@ class Call:
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """The arguments that are values of the network."""
-        return tuple(a for a in (*self.args, *self.kwargs.values()) if isinstance(a, Edge))
+        """The arguments that are values of the network, also those in lists."""
+        return tuple(leaf for leaf in self._leaves() if isinstance(leaf, Edge))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The arguments that are tensors of the state, also those in lists."""
+        return tuple(leaf for leaf in self._leaves() if isinstance(leaf, Parameter))
+
+    @property
+    def is_unary(self) -> bool:
+        """Whether the first argument is a value of the network and all others are plain numbers."""
+        given = self.args[:1] or tuple(self.kwargs.values())[:1]
+        others = [leaf for leaf in self._leaves() if not isinstance(leaf, Edge)]
+        return (
+            isinstance(given[0] if given else None, Edge)
+            and len(self.edges) == 1
+            and all(isinstance(leaf, PLAIN) for leaf in others)
+        )
+
+    def _leaves(self) -> Iterator[Any]:
+        pending = [*self.args, *self.kwargs.values()]
+        while pending:
+            match pending.pop(0):
+                case list() | tuple() as members:
+                    pending[:0] = members
+                case slice() as part:
+                    pending[:0] = [part.start, part.stop, part.step]
+                case leaf:
+                    yield leaf
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -67,16 +112,33 @@ class Call:
         target = self.node.target
         return f"{self.node.name} ({getattr(target, '__name__', target)})"
 
-    def evaluate(self) -> Any:
-        """The operator's result on the original values, for operators without parameters."""
-        args = tuple(a.value if isinstance(a, Edge) else a for a in self.args)
-        kwargs = {k: a.value if isinstance(a, Edge) else a for k, a in self.kwargs.items()}
+    def evaluate(self, value: Tensor | None = None) -> Any:
+        """The operator's result on the original values, for operators without parameters.
+
+        Given a `value`, of a unary operator, the result on that in place of its edge. Values are
+        copied, for the operator may work in place on one that is used again.
+        """
+
+        def plain(leaf: Any) -> Any:
+            if isinstance(leaf, Edge | Parameter):
+                return (leaf.value if value is None else value).clone()
+            return leaf
+
+        args, kwargs = fx.node.map_aggregate((self.args, self.kwargs), plain)
         if self.module is not None:
             return self.module(*args, **kwargs)
         if self.node.op == "call_method":
             return getattr(args[0], str(self.node.target))(*args[1:], **kwargs)
         assert callable(self.node.target)
         return self.node.target(*args, **kwargs)
+
+    def settings(self, *names: str) -> dict[str, Any] | None:
+        """A function's arguments after its first, by these names in order; None if they differ."""
+        given = dict(zip(names, self.args[1:], strict=False))
+        if len(self.args) > len(names) + 1 or given.keys() & self.kwargs.keys():
+            return None
+        given |= {key: value for key, value in self.kwargs.items() if key != "input"}
+        return given if given.keys() <= set(names) else None
 
 
 class Rule(Protocol):
@@ -91,9 +153,15 @@ class Rule(Protocol):
         """The operator's value with its bound, or a plain value such as a size."""
 
 
+def repeats_to(small: torch.Size, large: torch.Size) -> bool:
+    """Whether broadcasting repeats a tensor of one shape to another, which stays as it is."""
+    pairs = zip(reversed(small), reversed(large), strict=False)
+    return len(small) <= len(large) and all(own in (1, size) for own, size in pairs)
+
+
 def affine(call: Call, layer: AffineLayer) -> Edge:
     """d_out = |W~| d_in + |D h + e|, since W~h~ + b~ - (Wh + b) = W~(h~ - h) + Dh + e."""
-    (edge,) = call.edges
+    edge = call.edges[0]
     state = call.change.state
     bias = state[layer.bias] if layer.bias else None
     value = layer.forward(edge.value, state[layer.weight], bias)
