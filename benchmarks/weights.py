@@ -46,7 +46,10 @@ def compare_speed() -> dict[str, float]:
 
 
 def compare_memory() -> dict[str, float]:
-    """Peak anonymous memory of compare and its workers, by the size of both files together; the bar is 120 MB at any."""
+    """Peak anonymous memory of compare and its workers, by the size of both files.
+
+    The bar is 120 MB at any.
+    """
     peaks = {}
     for megabytes in (200, 1000, 4000):
         with TemporaryDirectory() as folder:

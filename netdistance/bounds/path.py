@@ -13,18 +13,13 @@ from netdistance.networks.change import Norms
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
     Reference,
-    agreement,
-    fraction,
-    hits,
     largest,
     mean_over_inputs,
-    quantiles,
-    require_classes,
     require_repeatable,
     run,
 )
 from netdistance.quantities import Exact, Skipped
-from netdistance.report.document import BoundRow, DeviationRow, PathPoint, Report
+from netdistance.report.document import BoundRow, PathPoint, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +87,3 @@ def _between(a: State, b: State, t: float) -> State:
         name: tensor + t * (b[name] - tensor) if tensor.is_floating_point() else tensor
         for name, tensor in a.items()
     }
-
-
-def deviation_rows(
-    reference: Reference, outputs: Tensor, targets: Tensor | None
-) -> tuple[DeviationRow, ...]:
-    """What b's outputs do against a's: deviation, agreement and, with targets, both accuracies."""
-    deviation = reference.deviation(outputs)
-    rows = [
-        DeviationRow(
-            "relative_output_deviation", mean_over_inputs(deviation), quantiles(deviation)
-        ),
-        DeviationRow("top1_agreement", agreement(reference.outputs, outputs)),
-    ]
-    if targets is not None:
-        require_classes(targets, outputs)
-        for side, values in (("a", reference.outputs), ("b", outputs)):
-            rows.append(DeviationRow(f"accuracy_{side}", fraction(hits(values, targets))))
-    return tuple(rows)

@@ -9,15 +9,20 @@ from netdistance.quantities import Skipped, point
 from netdistance.report.bound_text import bound_lines
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import abbreviated
-from netdistance.report.layers import Grouping, columns_of, worst_first
+from netdistance.report.layers import Grouping, columns_of
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.noise_floor import held_by
+from netdistance.report.output_text import (
+    effect_columns,
+    effect_lines,
+    output_lines,
+    told_layers,
+)
 from netdistance.report.wording import count, names, percent, quantity, without_error
 
 _ROWS = 12
 _BAR_COLUMNS = 8
 _FEW_COLUMNS = 4
-_QUANTILES = ("0.5", "0.9", "1.0")
 
 
 def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers") -> Lines:
@@ -27,13 +32,14 @@ def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers
         lines += paragraph(_coverage(report.pairing, report.tensors))
         lines += _unmatched(report.pairing)
     lines += _notes(report)
-    if layers := _layer_table(report.tensors, grouping, everything=everything):
-        lines += [*layers, "", *_held(report.tensors)]
+    if layers := _layer_table(report, grouping, everything=everything):
+        effects = effect_lines(report) if grouping == "layers" else []
+        lines += [*layers, *effects, "", *_held(report.tensors)]
     if report.deviation is None:
         # where nothing moved, the verdict has said everything
         return lines + _modelled(report.bounds) if layers else lines
-    lines += [*([] if layers else [""]), *_outputs(report)]
-    lines += _path_table(report)
+    lines += [*([] if layers else [""]), *output_lines(report, everything=everything)]
+    lines += _path_table(report, everything=everything)
     return lines + bound_lines(report.bounds)
 
 
@@ -80,15 +86,18 @@ def _unmatched(pairing: PairingAccount) -> Lines:
     return lines
 
 
-def _layer_table(rows: Sequence[TensorRow], grouping: Grouping, *, everything: bool) -> Lines:
-    layers = worst_first(rows, grouping)
+def _layer_table(report: Report, grouping: Grouping, *, everything: bool) -> Lines:
+    layers, rows = told_layers(report, grouping), report.tensors
     if not any(layer.change is None or layer.change > 0.0 for layer in layers):
         return []  # nothing moved, and the verdict says so
     shown = layers if everything or grouping == "tensors" else layers[:_ROWS]
-    columns, most = columns_of(rows), max(layer.share for layer in layers)
+    most = max(layer.share for layer in layers)
+    effects = effect_columns(report, everything=False) if grouping == "layers" else ()
+    columns = (*columns_of(rows), *effects)
     bar = _BAR_COLUMNS if len(columns) <= _FEW_COLUMNS else 0
     # where weights moved most everywhere, saying so would take the room that names need
-    told = any(layer.tensor not in ("", "weight") for layer in shown if layer.change != 0.0)
+    others = [y for y in shown if y.tensor not in ("", "weight") and y.change != 0.0]
+    told = bool(others) and not effects
     cells = [
         (
             layer.name or "''",
@@ -155,24 +164,12 @@ def _times(trust: BoundRow) -> str:
     return f"skipped ({trust.value.reason})" if isinstance(trust.value, Skipped) else ""
 
 
-def _outputs(report: Report) -> Lines:
-    rows = [
-        (
-            row.measure.replace("_", " "),
-            quantity(row.value),
-            *(percent(row.quantiles[q]) if q in row.quantiles else "" for q in _QUANTILES),
-        )
-        for row in report.deviation or ()
-    ]
-    header = ("measured over the inputs", "mean ± se", "median", "90% below", "largest")
-    return [*table(header, rows), ""]
-
-
-def _path_table(report: Report) -> Lines:
+def _path_table(report: Report, *, everything: bool) -> Lines:
     if not report.path:
         return []
     rows = []
-    for place in report.path:
+    few = (report.path[0], report.path[len(report.path) // 2], report.path[-1])
+    for place in report.path if everything or len(report.path) < len(few) else few:
         by_name = {row.name: row for row in place.bounds}
         certificate = by_name["known_change_certificate"]
         rows.append(

@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 Standing = Literal["certified", "estimated", "modelled"]
 Over = Literal["ball", "draws", "known"]
 Scope = Literal["weights", "all"]
+Scheme = Literal["telescoping", "swap_in", "swap_out"]
 RunStatus = Literal["finished", "diverged"]
 
 # a field with this metadata is absent from the JSON when it is None
@@ -112,11 +113,31 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class DeviationRow:
-    """One measured difference between the outputs of two networks."""
+    """One measured difference of two networks; `worst_input` is the input with the most, from 0."""
 
     measure: str
     value: Quantity
     quantiles: Mapping[str, float] = field(default_factory=dict)
+    worst_input: int | None = field(default=None, metadata=_OPTIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """How far a layer's activations moved, and what its own change does to a's activations."""
+
+    name: str
+    relative_activation: Quantity
+    injected: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class AttributionRow:
+    """What one layer adds to the deviation of the outputs, on the first `inputs` inputs."""
+
+    layer: str
+    scheme: Scheme
+    value: Quantity
+    inputs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +216,8 @@ class Report:
     tensors: tuple[TensorRow, ...] = ()
     bounds: tuple[BoundRow, ...] = ()
     deviation: tuple[DeviationRow, ...] | None = field(default=None, metadata=_OPTIONAL)
+    layers: tuple[LayerRow, ...] | None = field(default=None, metadata=_OPTIONAL)
+    attribution: tuple[AttributionRow, ...] | None = field(default=None, metadata=_OPTIONAL)
     path: tuple[PathPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
     reference_accuracy: Quantity | None = field(default=None, metadata=_OPTIONAL)
     sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=_OPTIONAL)

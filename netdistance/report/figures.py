@@ -1,4 +1,4 @@
-"""The bound-versus-actual figure: every bound beside what was measured, on log axes.
+"""The figure of a report; bounds beside what was measured, on log axes, above what layers did.
 
 Certified curves are solid, estimated dashed, modelled dotted, measurements are points with error
 bars: the line style carries the standing, so that grey paper and colour-blind readers lose nothing.
@@ -14,10 +14,16 @@ from dataclasses import dataclass, field
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from netdistance.errors import UsageError
 from netdistance.quantities import Estimate, Quantity, point
+from netdistance.report.attribution_figure import (
+    draw_activations,
+    draw_attribution,
+    effects_height,
+    effects_width,
+)
 from netdistance.report.document import BoundRow, Report, Standing
 from netdistance.report.escape import drawable
 from netdistance.report.layer_figure import layer_figure
@@ -89,15 +95,20 @@ def _empty_figure() -> Figure:
 def bound_versus_actual(panels: Sequence[_Panel]) -> Figure:
     """One panel beside another, sharing the deviation axis and the legend."""
     # one panel has room for one column of the legend
-    width, columns = (6.4, 1) if len(panels) == 1 else (5.2 * len(panels), 2)
-    figure = Figure(figsize=(width, 5.4 if columns == 1 else 4.6), layout="constrained")
+    size = (6.4, 5.4) if len(panels) == 1 else (5.2 * len(panels), 4.6)
+    figure = Figure(figsize=size, layout="constrained")
+    _draw_panels(figure, panels)
+    return figure
+
+
+def _draw_panels(figure: FigureBase, panels: Sequence[_Panel]) -> None:
+    columns = 1 if len(panels) == 1 else 2
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for place, panel in zip(axes, panels, strict=True):
         _draw(place, panel)
     axes[0].set_ylabel("relative deviation of the outputs")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
-    return figure
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
@@ -188,7 +199,21 @@ def _compare_figure(report: Report) -> Figure:
         means=[place.deviation for place in report.path],
         largest=[point(row.measured) for row in trust],
     )
-    return bound_versus_actual([panel])
+    parts = [(rows, draw) for rows, draw in _effects(report) if rows]
+    if not parts:
+        return bound_versus_actual([panel])
+    heights = (5.4, *[effects_height(report)] * len(parts))
+    figure = Figure(figsize=(effects_width(report), sum(heights)), layout="constrained")
+    places = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    first, *others = places[:, 0]
+    _draw_panels(first, [panel])
+    for place, (_, draw) in zip(others, parts, strict=True):
+        draw(place.subplots(), report)
+    return figure
+
+
+def _effects(report: Report) -> tuple[tuple[object, Callable[[Axes, Report], None]], ...]:
+    return (report.layers, draw_activations), (report.attribution, draw_attribution)
 
 
 _FIGURES: dict[str, Callable[[Report], Figure]] = {

@@ -12,19 +12,27 @@ from netdistance.quantities import Skipped
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.document import Report
 from netdistance.report.escape import shortened, visible
-from netdistance.report.layers import columns_of, worst_first
+from netdistance.report.layers import columns_of
+from netdistance.report.output_text import (
+    MEASURE_HEADER,
+    effect_columns,
+    measure_cells,
+    told_layers,
+)
 from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
 from netdistance.report.run_groups import group_runs
 from netdistance.report.sections import sections_of, shown
 from netdistance.report.train_text import RUN_HEADER, run_cells
-from netdistance.report.wording import quantity
 
 _ROWS = 10
 _REASONS = 5
 _CELL = 60
 # shown by tables of their own, or by the verdict
-_OWN = ("thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs")
-_WITH_REASONS = ("bounds", "deviation", "sweep")
+_OWN = (
+    "thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs", "layers",
+    "attribution",
+)  # fmt: skip
+_WITH_REASONS = ("bounds", "deviation", "layers", "sweep")
 # notebooks right-align every cell and typeset what stands between dollar signs: not here
 _OPEN = '<div class="tex2jax_ignore mathjax_ignore">'
 _WRAPPED = 'style="overflow-wrap: anywhere"'
@@ -51,10 +59,8 @@ def _thresholds(report: Report) -> Iterator[str]:
 def _answers(report: Report) -> Iterator[str]:
     """The tables that the studies are run for."""
     yield from _layers(report)
-    measured = [
-        (row.measure.replace("_", " "), quantity(row.value)) for row in report.deviation or ()
-    ]
-    yield from _table("measures", ("measured over the inputs", "mean ± se"), measured)
+    measured = [measure_cells(row) for row in report.deviation or ()]
+    yield from _table("measures", MEASURE_HEADER, measured)
     sweep = report.sweep or ()
     judged = not all(isinstance(place.accuracy, Skipped) for place in sweep)
     levels = [(place.scope, *sweep_cells(place, judged)) for place in sweep]
@@ -68,7 +74,8 @@ def _answers(report: Report) -> Iterator[str]:
 
 
 def _layers(report: Report) -> Iterator[str]:
-    layers, columns = worst_first(report.tensors), columns_of(report.tensors)
+    layers = told_layers(report)
+    columns = (*columns_of(report.tensors), *effect_columns(report, everything=True))
     rows = [
         (layer.name or "''", layer.tensor, *(column.text(layer) for column in columns))
         for layer in layers

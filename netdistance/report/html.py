@@ -17,7 +17,8 @@ from netdistance.report.document import Report
 from netdistance.report.escape import visible
 from netdistance.report.html_figure import inline_figure
 from netdistance.report.html_page import SCRIPT, STYLE
-from netdistance.report.layers import columns_of, worst_first
+from netdistance.report.layers import columns_of
+from netdistance.report.output_text import effect_columns, told_layers
 from netdistance.report.sections import Section, sections_of, shown
 
 _OPEN_ROWS = 40  # longer tables are folded
@@ -78,7 +79,8 @@ def _text(text: str) -> str:
 
 
 def _layers(report: Report) -> str:
-    layers, columns = worst_first(report.tensors), columns_of(report.tensors)
+    layers = told_layers(report)
+    columns = (*columns_of(report.tensors), *effect_columns(report, everything=True))
     rows = [
         (
             _cell(layer.name or "''"),

@@ -9,7 +9,13 @@ from netdistance.quantities import Skipped
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
 from netdistance.report.escape import shortened, visible
-from netdistance.report.layers import columns_of, worst_first
+from netdistance.report.layers import columns_of
+from netdistance.report.output_text import (
+    MEASURE_HEADER,
+    effect_columns,
+    measure_cells,
+    told_layers,
+)
 from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
 from netdistance.report.run_groups import group_runs
 from netdistance.report.sections import sections_of, shown
@@ -24,7 +30,10 @@ _CELL = 60
 _PLAIN = re.compile(r"[\w.,;:%()'/+±≤–−…-]+")
 _LINK = re.compile(r"www\.|//|_|^[a-z][a-z+.-]*:\S", re.IGNORECASE)
 # shown in tables of their own
-_OWN = ("thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs")
+_OWN = (
+    "thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs", "layers",
+    "attribution",
+)  # fmt: skip
 _HIDDEN = ("assumptions",)
 
 Block = list[str]
@@ -37,8 +46,7 @@ def render_markdown(report: Report) -> bytes:
         blocks.append(_coverage(report.pairing))
     blocks += [_thresholds(report), _layers(report)]
     if report.deviation:
-        rows = [(row.measure.replace("_", " "), quantity(row.value)) for row in report.deviation]
-        blocks.append(_table(("measured over the inputs", "mean ± se"), rows, "measures"))
+        blocks.append(_table(MEASURE_HEADER, map(measure_cells, report.deviation), "measures"))
     blocks += [_sweep(report.sweep or ()), _path(report.path or ())]
     blocks.append(_bounds(report.bounds))
     blocks += [_runs(report), *_others(report)]
@@ -109,7 +117,8 @@ def _thresholds(report: Report) -> Block:
 
 
 def _layers(report: Report) -> Block:
-    layers, columns = worst_first(report.tensors), columns_of(report.tensors)
+    layers = told_layers(report)
+    columns = (*columns_of(report.tensors), *effect_columns(report, everything=True))
     if not layers:
         return []
     rows = [

@@ -17,6 +17,11 @@ from tests.cli.contract import check_bound, check_quantiles, kind, strict, witho
 from tests.cli.golden import golden_problem, wide_lines
 from tests.cli.invoke import Outcome, error_problem, invoke
 
+MEASURES = [
+    "relative_output_deviation", "top1_agreement", "kl_divergence", "logit_margin_a",
+    "logit_margin_b",
+]  # fmt: skip
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> list[str]:
@@ -55,18 +60,53 @@ def edited(folder: Path, name: str, change: float) -> Path:
 def test_deviations(data: list[str]) -> None:
     rows = {row["measure"]: row for row in document(data)["deviation"]}
     assert list(rows) == [
-        "relative_output_deviation", "top1_agreement", "accuracy_a", "accuracy_b",
+        *MEASURES, "accuracy_a", "accuracy_b", "loss_a", "loss_b", "rank_correlation",
     ]  # fmt: skip
-    for row in rows.values():
-        assert set(row) == {"measure", "value", "quantiles"}
-        assert kind(row["value"]) == "estimate"
-    check_quantiles(rows["relative_output_deviation"]["quantiles"])
+    worst = ("relative_output_deviation", "kl_divergence")
+    for name, row in rows.items():
+        assert set(row) - {"worst_input"} == {"measure", "value", "quantiles"}
+        assert kind(row["value"]) == ("exact" if name == "rank_correlation" else "estimate")
+        assert (row.get("worst_input") is not None) == (name in worst)
+    for name in worst:
+        check_quantiles(rows[name]["quantiles"])
+        assert 0 <= rows[name]["worst_input"] < 40
     assert rows["accuracy_a"]["value"]["value"] > 0.9
 
 
 def test_without_targets_there_is_no_accuracy(data: list[str]) -> None:
     measures = [row["measure"] for row in document(data[:2])["deviation"]]
-    assert measures == ["relative_output_deviation", "top1_agreement"]
+    assert measures == [*MEASURES, "rank_correlation"]
+
+
+def test_layers_and_attribution(data: list[str]) -> None:
+    report = document(data)
+    assert [row["name"] for row in report["layers"]] == ["0", "2", "4"]
+    for row in report["layers"]:
+        assert set(row) == {"name", "relative_activation", "injected"}
+        assert kind(row["relative_activation"]) == kind(row["injected"]) == "estimate"
+    first, last = report["layers"][0], report["layers"][-1]
+    assert first["relative_activation"] == first["injected"]
+    assert last["relative_activation"] == report["deviation"][0]["value"]
+    for row in report["attribution"]:
+        assert set(row) == {"layer", "scheme", "value", "inputs"}
+        assert row["inputs"] == 40
+    values = {
+        scheme: [r["value"]["value"] for r in report["attribution"] if r["scheme"] == scheme]
+        for scheme in ("telescoping", "swap_in", "swap_out")
+    }
+    assert sum(values["telescoping"]) == pytest.approx(last["relative_activation"]["value"])
+    assert values["telescoping"][0] == values["swap_in"][0]
+    assert values["telescoping"][-1] == values["swap_out"][-1]
+
+
+def test_a_layer_that_stayed_is_exactly_nothing(data: list[str], tmp_path: Path) -> None:
+    report = document(data, b=edited(tmp_path, "2.weight", 0.5))
+    total = report["deviation"][0]["value"]
+    for row in report["attribution"]:
+        moved = row["layer"] == "2"
+        assert row["value"] == (total if moved else {"kind": "exact", "value": 0.0})
+    zero = {"kind": "estimate", "value": 0.0, "stderr": 0.0}
+    assert [row["injected"] == zero for row in report["layers"]] == [True, False, True]
 
 
 def test_the_path_and_its_bounds(data: list[str]) -> None:
@@ -108,6 +148,12 @@ def test_a_network_and_itself(data: list[str]) -> None:
     for place in report["path"]:
         assert place["deviation"] == {"kind": "estimate", "value": 0.0, "stderr": 0.0}
         assert [row["value"].get("upper", 0.0) for row in place["bounds"]] == [0.0, 0.0]
+    zero = {"kind": "estimate", "value": 0.0, "stderr": 0.0}
+    assert all(row["relative_activation"] == row["injected"] == zero for row in report["layers"])
+    assert all(row["value"] == {"kind": "exact", "value": 0.0} for row in report["attribution"])
+    rows = {row["measure"]: row for row in report["deviation"]}
+    assert rows["kl_divergence"]["value"] == zero
+    assert rows["rank_correlation"]["value"]["kind"] == "skipped"
 
 
 @pytest.mark.parametrize("name", ["4.bias", "4.weight", "0.bias", "2.weight"])

@@ -117,8 +117,14 @@ def test_the_requirements_are_what_the_package_imports(contents: Contents) -> No
     headers = Parser().parsestr(described(contents, "METADATA"), headersonly=True)
     requirements = [Requirement(text) for text in headers.get_all("Requires-Dist", [])]
     always = {requirement.name for requirement in requirements if requirement.marker is None}
+    extras = {
+        requirement.name
+        for requirement in requirements
+        if 'extra == "transformers"' in str(requirement.marker)
+    }
     sources = [source.decode() for name, source in contents.items() if name.endswith(".py")]
-    assert always == distributions(imported(sources))
+    assert extras == {"transformers"}
+    assert always | extras == distributions(imported(sources))
     assert headers["Requires-Python"] == ">=3.11"
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from netdistance.quantities import Estimate, Exact, Interval, Quantity, Skipped
 from netdistance.report.document import (
+    AttributionRow,
     BoundRow,
     DeviationRow,
     LayerNorm,
+    LayerRow,
     NonFinite,
     PairingAccount,
     PathPoint,
@@ -16,6 +18,7 @@ from netdistance.report.document import (
     Reshaped,
     RunRow,
     SampleDeviation,
+    Scheme,
     Scope,
     Sensitivity,
     SkippedTensor,
@@ -141,6 +144,39 @@ def with_model() -> Report:
     )
 
 
+SCHEMES: tuple[Scheme, ...] = ("telescoping", "swap_in", "swap_out")
+
+
+def with_layers(*names: str) -> Report:
+    """With a model, for layers of these names: some skipped, one that stayed, a second call."""
+    rows, found = [], []
+    for i, name in enumerate(names):
+        why = Skipped(f"not measured: {i % 7}")
+        injected = why if i % 7 == 5 else Estimate(0.1 * i, 0.01)
+        rows.append(LayerRow(name, why if i % 7 == 6 else Estimate(0.2, 0.01), injected))
+        for scheme in SCHEMES:
+            value = Exact(0.0) if i == 1 else Estimate((-0.1) ** (i % 3) * 0.5, 0.02)
+            found.append(AttributionRow(name, scheme, why if i % 7 == 4 else value, 256))
+    rows += [LayerRow(f"{names[0]}#2", Estimate(0.3, 0.01), Estimate(0.1, 0.01))]
+    measured = tuple(
+        DeviationRow(name, Estimate(2.5, 0.125), {"0.5": 1.0, "0.9": 30.0, "1.0": 400.0}, 7)
+        for name in ("kl_divergence", "logit_margin_a", "logit_margin_b")
+    )
+    pair = tuple(DeviationRow(f"loss_{side}", Estimate(0.25, 0.01)) for side in "ab")
+    others = (DeviationRow("rank_correlation", Exact(0.93)),)
+    shares = Exact(1.0 / len(names))
+    return replace(
+        with_model(),
+        tensors=tuple(
+            replace(tensor(name, Exact(0.01 * i), shares), layer=name)
+            for i, name in enumerate(names)
+        ),
+        deviation=(*(with_model().deviation or ()), *measured, *pair, *others),
+        layers=tuple(rows),
+        attribution=tuple(found),
+    )
+
+
 def perturbation() -> Report:
     def place(noise: str, scope: Scope) -> SweepPoint:
         level = float(noise)
@@ -215,6 +251,9 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("weights only", comparison("0.weight", "0.bias", "1.weight")),
     ("many layers", comparison(*(f"{name}.weight" for name in LONG))),
     ("with model", with_model()),
+    ("with layers", with_layers("0", "2", "4")),
+    ("with many layers", with_layers(*LONG)),
+    ("hostile layers", with_layers(*HOSTILE)),
     ("perturb", perturbation()),
     ("train", training("fromage", "sgd")),
     ("hostile names", comparison(*HOSTILE, text=" ".join(HOSTILE))),
