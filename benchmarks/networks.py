@@ -47,7 +47,7 @@ def perturb_speed() -> dict[str, float]:
                     for batch in batches:
                         network(batch)
 
-        medians = _in_turns(
+        medians = in_turns(
             {"forwards": forwards, "perturb": lambda: perturb(checkpoint, options)}, 5
         )
     return {
@@ -69,14 +69,14 @@ def fromage_step() -> dict[str, float]:
 
     sgd = torch.optim.SGD(parameters(), lr=1e-9, momentum=0.9)
     fromage = Fromage(parameters(), lr=1e-3)
-    medians = _in_turns({"sgd": sgd.step, "fromage": fromage.step}, 25)
+    medians = in_turns({"sgd": sgd.step, "fromage": fromage.step}, 25)
     return {
         "fromage_step_seconds": medians["fromage"],
         "fromage_over_sgd_momentum": medians["fromage"] / medians["sgd"],
     }
 
 
-def _in_turns(work: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def in_turns(work: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median seconds of each, run in turns so that noise hits all alike, after one warm-up."""
     taken: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(repeats + 1):

@@ -7,6 +7,7 @@ W~h~ + b~ - (Wh + b) = W~(h~ - h) + (dW h + db), and docs/concepts/certificates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.change import Ball, Change, KnownChange, NoChange, Norms
 from netdistance.networks.graph import Graph, bound_output, trace
 from netdistance.networks.load import Network, State
-from netdistance.networks.rules.base import NoRuleError
+from netdistance.networks.rules.base import Edge, NoRuleError
 from netdistance.quantities import Exact, Interval, Quantity, Skipped
 from netdistance.report.document import BoundRow, Over
 
@@ -67,7 +68,28 @@ class Certifier:
 
     def ball(self, level: float, names: Sequence[str]) -> Quantity:
         """R2: over every change with |dW_l|_F <= level |W_l|_F of the named tensors."""
-        return self._relative(Ball(self.norms, level, frozenset(names), self.ties))
+        return self._relative(self._ball(level, names))
+
+    def ball_top1(self, level: float, names: Sequence[str]) -> Quantity:
+        """The fraction of the inputs whose top-1 class no change in the ball can replace.
+
+        That of input x is certified where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its
+        two largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at
+        most sqrt(2) |e|_2. Proved for each input that counts.
+        """
+        edge = self._edge(self._ball(level, names))
+        if isinstance(edge, Skipped):
+            return edge
+        if edge.value.ndim != 2 or edge.value.shape[1] < 2:
+            return Skipped("the output is not one score for each of several classes")
+        first, second = edge.value.topk(2, dim=1).values.unbind(1)
+        # the margin is a difference of numbers that are rounded as the deviation is
+        margin = (first - second) - INFLATION * (first.abs() + second.abs())
+        certified = math.sqrt(2.0) * (1.0 + INFLATION) * edge.deviation < margin
+        return Exact(float(certified.double().mean()))
+
+    def _ball(self, level: float, names: Sequence[str]) -> Ball:
+        return Ball(self.norms, level, frozenset(names), self.ties)
 
     def known(self, changed: Norms, t: float = 1.0) -> Quantity:
         """R3: for the change from this state to (1 - t) this + t changed."""
@@ -75,15 +97,21 @@ class Certifier:
 
     def _relative(self, change: Change) -> Quantity:
         """The largest relative bound over the inputs, as an interval from 0."""
-        if self.graph is None or not isinstance(self.inputs, Tensor):
-            return Skipped(str(self.skipped))
-        edge = bound_output(self.graph, self.inputs, change)
+        edge = self._edge(change)
+        if isinstance(edge, Skipped):
+            return edge
         if zeros := int((edge.norms == 0).sum()):
             return Skipped(f"{zeros} of {len(self.inputs)} outputs are zero: relative to nothing")
         upper = float((edge.deviation / edge.norms).max()) * (1.0 + INFLATION)
         if not upper < float("inf"):
             return Skipped("exceeds float64, or a weight is not finite")
         return Interval(0.0, upper, change.confidence)
+
+    def _edge(self, change: Change) -> Edge | Skipped:
+        """The outputs, and how far each can move."""
+        if self.graph is None or not isinstance(self.inputs, Tensor):
+            return Skipped(str(self.skipped))
+        return bound_output(self.graph, self.inputs, change)
 
 
 def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tensor) -> None:

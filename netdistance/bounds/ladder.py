@@ -69,11 +69,13 @@ class Ladder:
 
     def _certificate(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
         name, covered = "ball_certificate", len(self.certifier.inputs)
-        value = self.certifier.ball(level, self.sweep.names(self.scope))
+        names = self.sweep.names(self.scope)
+        value = self.certifier.ball(level, names)
         measured: Quantity = largest(torch.cat([every[:, :covered].flatten(), attacked]))
         measured = require_above(name, value, measured, lambda: self._in_float64(level, covered))
         assumption = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
-        return certificate_row(name, "ball", covered, value, measured, assumption)
+        row = certificate_row(name, "ball", covered, value, measured, assumption)
+        return replace(row, top1_unchanged=self.certifier.ball_top1(level, names))
 
     def _in_float64(self, level: float, covered: int) -> Exact | Skipped:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""

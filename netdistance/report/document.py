@@ -92,6 +92,7 @@ class BoundRow:
     assumptions: tuple[str, ...] = ()
     log1p_sum: Quantity | None = field(default=None, metadata=_OPTIONAL)
     log10: Quantity | None = field(default=None, metadata=_OPTIONAL)
+    top1_unchanged: Quantity | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

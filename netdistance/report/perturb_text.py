@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from netdistance.quantities import Skipped
+from collections.abc import Sequence
+
+from netdistance.quantities import Exact, Skipped
 from netdistance.report.bound_text import exceeded_lines
 from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
@@ -24,6 +26,7 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
         if rows:
             header = (*SWEEP_HEADER, "top-1") if with_accuracy else SWEEP_HEADER
             lines += ["", title, *table(header, rows)]
+            lines += _top1_lines([place for place in sweep if place.scope == scope])
     lines += ["", *_legend(report, with_accuracy)]
     lines += exceeded_lines([row for place in sweep for row in place.bounds])
     for column, reason in sorted(_skipped(sweep)):
@@ -43,6 +46,27 @@ def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
         without_error(bounds["deep_relative_trust"].value),
     )
     return (*cells, without_error(place.accuracy)) if with_accuracy else cells
+
+
+def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
+    """For how many of the covered inputs the top-1 class is proved to stay, at each level."""
+    kept: dict[float, int] = {}
+    covered = 0
+    for place in places:
+        row = next((row for row in place.bounds if row.top1_unchanged is not None), None)
+        if row is not None and isinstance(row.top1_unchanged, Exact):
+            covered = row.inputs or 0
+            kept[float(place.noise)] = round(row.top1_unchanged.value * covered)
+    if not any(kept.values()):
+        where = f"for none of {count(covered, 'input')} at these levels"
+        return paragraph(f"top-1 certified unchanged {where}.") if kept else []
+    parts = [f"{number:,} at {percent(level)}" for level, number in kept.items() if number]
+    lost = sorted(level for level, number in kept.items() if not number)
+    if lost:
+        parts.append(f"none at {percent(lost[0])}{' and beyond' if len(lost) > 1 else ''}")
+    return paragraph(
+        f"top-1 certified unchanged, of {count(covered, 'input')}: {', '.join(parts)}."
+    )
 
 
 def _legend(report: Report, with_accuracy: bool) -> Lines:
