@@ -165,7 +165,7 @@ def _told(number: float) -> str:
     if number >= _TELLS:
         return "Layers that moved most also did most"
     if number >= _TELLS_LITTLE:
-        return "Layers that moved more mostly did more"
+        return "Moving more says little of doing more"
     return "Moving most was not doing most"
 
 

@@ -80,7 +80,7 @@ def test_columns_of_the_layers() -> None:
     ("number", "said"),
     [
         (0.93, "Layers that moved most also did most: rank correlation 0.93 over 3 layers."),
-        (0.5, "mostly did more: rank correlation 0.50"),
+        (0.5, "says little of doing more: rank correlation 0.50"),
         (-0.2, "Moving most was not doing most: rank correlation -0.20"),
     ],
 )
