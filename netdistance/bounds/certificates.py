@@ -93,6 +93,12 @@ class Certifier:
 
     def known(self, changed: Norms, t: float = 1.0) -> Quantity:
         """R3: for the change from this state to (1 - t) this + t changed."""
+        for name, tensor in self.norms.state.items():
+            counter = name.endswith("num_batches_tracked")  # read in training alone
+            exact = not tensor.is_floating_point() and not counter
+            if exact and not torch.equal(tensor, changed.state[name]):
+                # a forward may branch on it, which a trace does not show
+                return Skipped(f"{name} holds integers or truth values that differ")
         return self._relative(KnownChange(self.norms, changed, t))
 
     def _relative(self, change: Change) -> Quantity:
@@ -111,7 +117,10 @@ class Certifier:
         """The outputs, and how far each can move."""
         if self.graph is None or not isinstance(self.inputs, Tensor):
             return Skipped(str(self.skipped))
-        return bound_output(self.graph, self.inputs, change)
+        try:
+            return bound_output(self.graph, self.inputs, change)
+        except NoRuleError as error:
+            return Skipped(str(error))
 
 
 def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tensor) -> None:

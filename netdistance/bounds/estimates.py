@@ -25,6 +25,7 @@ class FirstOrder:
 
     energies: Mapping[str, Tensor]  # (probes,) float64 each
     inputs: int  # those that have a deviation
+    differentiable: bool = True
 
     def rms(self, names: Sequence[str]) -> Quantity:
         """The root mean square deviation with independent noise on each named tensor."""
@@ -32,6 +33,8 @@ class FirstOrder:
             return Skipped(UNDEFINED)
         if not names:
             return Estimate(0.0, 0.0)
+        if not self.differentiable:
+            return Skipped("the forward gives no gradient")
         squares = torch.stack([self.energies[name] for name in names]).sum(0) / self.inputs
         if not bool(torch.isfinite(squares).all()):
             return Skipped("a gradient is not finite")
@@ -62,9 +65,10 @@ def first_order(
     ties = network.ties
     tracked = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
     energies = {name: torch.zeros(probes, dtype=torch.float64) for name in names}
-    counted = 0
+    counted, differentiable = 0, True
     for batch in inputs.split(batch_size):
         outputs = network(tracked, batch.to(network.device)).flatten(1)
+        differentiable = differentiable and outputs.requires_grad
         norms = torch.linalg.vector_norm(outputs.detach(), dim=1, keepdim=True)
         usable = torch.isfinite(norms) & (norms > 0)
         counted += int(usable.sum())
@@ -72,7 +76,7 @@ def first_order(
         for probe in range(probes):
             signs = torch.randint(0, 2, outputs.shape, generator=generator).mul_(2).sub_(1)
             _add_energies(energies, probe, outputs, signs.to(weight) * weight, leaves)
-    return FirstOrder(energies, counted)
+    return FirstOrder(energies, counted, differentiable)
 
 
 def _add_energies(

@@ -91,7 +91,9 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
         raise NoRuleError(f"operator {call.describe()} has no rule")
     try:
         result = rule.apply(call)
-    except RuntimeError as error:
+    except NoRuleError:
+        raise
+    except Exception as error:  # an operator of the user's own network
         what = f"operator {call.describe()} cannot run in float64: {first_line(error)}"
         raise NoRuleError(what) from error
     for part in result if isinstance(result, list | tuple) else [result]:

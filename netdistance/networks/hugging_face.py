@@ -64,8 +64,16 @@ def tokenize(spec: str, texts: Sequence[str]) -> tuple[Arguments, str]:
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         encoded = tokenizer(
-            list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=longest,
+            return_attention_mask=True,
+            return_tensors="pt",
         )
+        words = set(encoded["input_ids"].flatten().tolist()) - set(tokenizer.all_special_ids)
+        if not words:
+            raise InputError("it knows none of the words; the folder may lack its vocabulary")
     tensors = {name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)}
     tokens = int(tensors["attention_mask"].sum())
     return Arguments(

@@ -137,15 +137,16 @@ def _named(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def load_targets(path: str | os.PathLike[str], expected: int) -> Tensor:
-    """Class labels, one for each input, as int64 (N,).
+    """Class labels, one for each input, as int64 (N,), or one for each token, (N, T).
 
     Raises:
         InputError: not integers, or not one for each of the `expected` inputs.
     """
     array = _array(Path(path), _bytes_of(Path(path)))
-    if array.dtype.kind not in "iu" or array.ndim != 1:
+    if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
         raise InputError(
-            f"{path}: holds {array.dtype} {_shape(array)}, expected integer labels (N,)"
+            f"{path}: holds {array.dtype} {_shape(array)}, expected integer labels (N,), or (N, T) "
+            "where each of T tokens has one"
         )
     if array.shape[0] != expected:
         raise InputError(

@@ -51,7 +51,7 @@ class Network:
                 returned = torch.func.functional_call(
                     self.module, own, arguments, named, tie_weights=False
                 )
-        except Exception as error:  # the user's own code may raise anything
+        except (Exception, SystemExit) as error:  # the user's own code may raise anything
             if _is_out_of_memory(error):
                 smaller = max(1, len(inputs) // 4)
                 what = f"out of memory with {len(inputs)} inputs at once"
@@ -64,6 +64,12 @@ class Network:
             raise InputError(
                 f"{self.name}: returns shape {tuple(output.shape)} for {len(inputs)} inputs, "
                 "expected the batch as first axis"
+            )
+        if not output.is_floating_point() or output.layout != torch.strided or not output.numel():
+            kind = f"{output.layout} {output.dtype}".replace("torch.", "")
+            raise InputError(
+                f"{self.name}: returns {kind} of shape {tuple(output.shape)}, expected numbers of "
+                "floating point, such as scores"
             )
         return output if output.ndim > 1 else output.unsqueeze(1)
 
@@ -160,9 +166,15 @@ def load_network(
         name, network = f"<{type(spec).__name__}>", copy.deepcopy(spec)
     else:
         name, network = spec, _built(spec)
-    network = network.eval().requires_grad_(False).to(where)
-    if dtype is not None:
-        network = network.to(DTYPES[dtype])
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
+    try:
+        network.eval()
+        network.requires_grad_(False)
+        network = network.to(where, DTYPES[dtype]) if dtype else network.to(where)
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{name}: cannot be put to use: {what}") from error
     return Network(network, name, where, output)
 
 
@@ -256,7 +268,7 @@ def _exact_kernels(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # the CPU's allocator raises a plain RuntimeError
     known = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, known) or "can't allocate memory" in str(error)

@@ -38,12 +38,14 @@ def require_repeatable(network: Network, state: State, inputs: Batch, outputs: T
         InputError: its forward is random.
     """
     few = inputs[:_REPEATED_INPUTS]
-    again = run(network, state, few, batch_size=_REPEATED_INPUTS).double()
+    # in other company: an output that depends on the rest of its batch is no output of its input
+    again = run(network, state, few, batch_size=max(1, len(few) // 2)).double()
     first = outputs[: len(few)].double()
     if bool(((again - first).norm(dim=1) > _REPEATABLE * first.norm(dim=1)).any()):
         raise InputError(
-            f"{network.name}: gives other outputs for the same inputs, so that a deviation would "
-            "measure its own randomness; make the forward deterministic in eval mode"
+            f"{network.name}: gives other outputs for the same inputs, at random or with other "
+            "inputs beside them, so that a deviation would measure that; make the forward "
+            "deterministic in eval mode, and each output that of its own input"
         )
 
 
@@ -139,10 +141,14 @@ def mean_over_inputs(deviation: Tensor) -> Quantity:
 
 
 def agreement(outputs_a: Tensor, outputs_b: Tensor) -> Quantity:
-    """The fraction of inputs whose largest output is the same; skipped where there is only one."""
+    """The fraction of inputs whose largest output is the same; skipped where there is only one.
+
+    An output that is not finite is the same as none.
+    """
     if outputs_a.shape[1] < 2:
         return Skipped("the network has one output: there is no top-1 class")
-    return fraction(outputs_a.argmax(1) == outputs_b.argmax(1))
+    same = outputs_a.argmax(1) == outputs_b.argmax(1)
+    return fraction(same & _answered(outputs_a) & _answered(outputs_b))
 
 
 def require_classes(targets: Tensor, outputs: Tensor) -> None:
@@ -162,7 +168,12 @@ def require_classes(targets: Tensor, outputs: Tensor) -> None:
 
 def hits(outputs: Tensor, targets: Tensor) -> Tensor:
     """Whether the largest output of each input is at its label, (N,) bool on the CPU."""
-    return outputs.argmax(1).cpu() == targets
+    return (outputs.argmax(1).cpu() == targets) & _answered(outputs).cpu()
+
+
+def _answered(outputs: Tensor) -> Tensor:
+    """Which inputs have an answer: NaN and infinity are none, (N,) bool."""
+    return torch.isfinite(outputs).all(dim=1)
 
 
 def fraction(hits: Tensor) -> Quantity:

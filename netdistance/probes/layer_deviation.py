@@ -61,19 +61,37 @@ def watched(parts: tuple[Part, ...], see: See) -> Iterator[None]:
         handles = []
         try:
             for part in parts:
-                hook = _hook(part, see)
-                handles.append(part.module.register_forward_hook(hook, with_kwargs=True))
+                before, after = _hooks(part, see)
+                handles.append(part.module.register_forward_pre_hook(before, with_kwargs=True))
+                handles.append(part.module.register_forward_hook(after, with_kwargs=True))
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
 
-def _hook(part: Part, see: See) -> Callable[..., None]:
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        see(part, args, kwargs, output)
+def _hooks(part: Part, see: See) -> tuple[Callable[..., None], Callable[..., None]]:
+    """What runs before a layer and after it: it may work in place on its arguments."""
+    kept: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
-    return hook
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        kept.append((_copied(args), _copied(kwargs)))
+
+    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        see(part, *kept.pop(), output)
+
+    return before, after
+
+
+def _copied(value: Any) -> Any:
+    """Arguments with copies of every tensor."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _copied(member) for key, member in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_copied(member) for member in value)
+    return value
 
 
 def call_order(network: Network, state: State, inputs: Batch) -> dict[str, int]:

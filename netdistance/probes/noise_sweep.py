@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from netdistance.errors import UsageError
+from netdistance.errors import InputError, UsageError
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
@@ -79,6 +79,11 @@ class NoiseSweep:
         outputs = run(network, state, inputs, batch_size=batch_size)
         require_repeatable(network, state, inputs, outputs)
         if targets is not None:
+            if targets.ndim != 1 or network(state, inputs[:1].to(network.device)).ndim != 2:
+                raise InputError(
+                    f"{network.name}: --targets need one row of scores and one label for an input; "
+                    "compare takes those of tokens"
+                )
             require_classes(targets, outputs)
         reference = Reference.of(outputs)
         return cls(network, state, inputs, targets, reference, batch_size, seed, draws, layers)

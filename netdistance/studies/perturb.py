@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # the noise that float64 can hold to six digits beside the weights
 LEAST_NOISE = 1e-10
+# the weights are lost in it long before, and float16 ends at 65504
+MOST_NOISE = 1e4
 SCOPES: tuple[Scope, ...] = ("weights", "all")
 
 
@@ -93,9 +95,10 @@ def _level(text: str) -> float:
         level = float(text)
     except ValueError:
         level = math.nan
-    if not LEAST_NOISE <= level < math.inf:
+    if not LEAST_NOISE <= level <= MOST_NOISE:
         raise UsageError(
-            f"--noise {text}: expected levels from {LEAST_NOISE:g} up, such as 0.01,0.05,0.2"
+            f"--noise {text}: expected levels from {LEAST_NOISE:g} to {MOST_NOISE:g}, such as "
+            "0.01,0.05,0.2"
         )
     return level
 

@@ -67,6 +67,21 @@ def test_texts_become_arguments(folder: Path) -> None:
     assert cut.tensors["input_ids"].shape[1] <= 512
 
 
+def test_a_tokenizer_without_its_words_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="knows none of the words"):
+        tokenize(str(folder), ["unheard words"])
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(InputError, match="tokenizer cannot be used"):
+        tokenize(str(folder), ["a network"])
+
+
+def test_padding_is_masked_whatever_the_tokenizer_names(folder: Path) -> None:
+    settings = {"tokenizer_class": "BertTokenizer", "model_input_names": ["input_ids"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    arguments, _ = tokenize(str(folder), ["a", "moved far a far network"])
+    assert arguments.tensors["attention_mask"].sum(1).tolist() == [3, 7]
+
+
 def test_compare_measures_a_language_model(folder: Path, files: tuple[Path, Path, Path]) -> None:
     a, b, texts = files
     words = ("compare", a, b, "--skip", "embeddings.position_ids", "--model", folder)

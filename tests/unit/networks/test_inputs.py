@@ -141,7 +141,8 @@ def test_absent_files_and_folders(tmp_path: Path) -> None:
     [
         (np.array([1, 2, 3]), "holds 3 labels, expected 4"),
         (np.array([1.0, 2.0, 3.0, 4.0]), "expected integer labels"),
-        (np.array([[1, 2, 3, 4]]), "int64 1x4, expected integer labels"),
+        (np.array([[1, 2, 3, 4]]), "holds 1 labels, expected 4"),
+        (np.array([[[1, 2, 3, 4]]]), "int64 1x1x4, expected integer labels"),
         (np.array(7), "scalar, expected integer labels"),
     ],
 )
