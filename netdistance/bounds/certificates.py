@@ -68,28 +68,18 @@ class Certifier:
 
     def ball(self, level: float, names: Sequence[str]) -> Quantity:
         """R2: over every change with |dW_l|_F <= level |W_l|_F of the named tensors."""
-        return self._relative(self._ball(level, names))
+        return self.ball_and_top1(level, names)[0]
 
-    def ball_top1(self, level: float, names: Sequence[str]) -> Quantity:
-        """The fraction of the inputs whose top-1 class no change in the ball can replace.
+    def ball_and_top1(self, level: float, names: Sequence[str]) -> tuple[Quantity, Quantity]:
+        """R2, and the fraction of the inputs whose top-1 class no change in the ball can replace.
 
-        That of input x is certified where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its
+        The class of input x stays where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its
         two largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at
-        most sqrt(2) |e|_2. Proved for each input that counts.
+        most sqrt(2) |e|_2. The others may stay as well: the fraction is proved from below.
         """
-        edge = self._edge(self._ball(level, names))
-        if isinstance(edge, Skipped):
-            return edge
-        if edge.value.ndim != 2 or edge.value.shape[1] < 2:
-            return Skipped("the output is not one score for each of several classes")
-        first, second = edge.value.topk(2, dim=1).values.unbind(1)
-        # the margin is a difference of numbers that are rounded as the deviation is
-        margin = (first - second) - INFLATION * (first.abs() + second.abs())
-        certified = math.sqrt(2.0) * (1.0 + INFLATION) * edge.deviation < margin
-        return Exact(float(certified.double().mean()))
-
-    def _ball(self, level: float, names: Sequence[str]) -> Ball:
-        return Ball(self.norms, level, frozenset(names), self.ties)
+        change = Ball(self.norms, level, frozenset(names), self.ties)
+        edge = self._edge(change)
+        return self._relative(edge, change), _top1_unchanged(edge, change.confidence)
 
     def known(self, changed: Norms, t: float = 1.0) -> Quantity:
         """R3: for the change from this state to (1 - t) this + t changed."""
@@ -99,11 +89,11 @@ class Certifier:
             if exact and not torch.equal(tensor, changed.state[name]):
                 # a forward may branch on it, which a trace does not show
                 return Skipped(f"{name} holds integers or truth values that differ")
-        return self._relative(KnownChange(self.norms, changed, t))
+        change = KnownChange(self.norms, changed, t)
+        return self._relative(self._edge(change), change)
 
-    def _relative(self, change: Change) -> Quantity:
+    def _relative(self, edge: Edge | Skipped, change: Change) -> Quantity:
         """The largest relative bound over the inputs, as an interval from 0."""
-        edge = self._edge(change)
         if isinstance(edge, Skipped):
             return edge
         if zeros := int((edge.norms == 0).sum()):
@@ -121,6 +111,19 @@ class Certifier:
             return bound_output(self.graph, self.inputs, change)
         except NoRuleError as error:
             return Skipped(str(error))
+
+
+def _top1_unchanged(edge: Edge | Skipped, confidence: float) -> Quantity:
+    """From the fraction of inputs with sqrt(2) times the bound below the margin to 1."""
+    if isinstance(edge, Skipped):
+        return edge
+    if edge.value.ndim != 2 or edge.value.shape[1] < 2:
+        return Skipped("the output is not one score for each of several classes")
+    first, second = edge.value.topk(2, dim=1).values.unbind(1)
+    # the margin is a difference of numbers that are rounded as the deviation is
+    margin = (first - second) - INFLATION * (first.abs() + second.abs())
+    certified = math.sqrt(2.0) * (1.0 + INFLATION) * edge.deviation < margin
+    return Interval(float(certified.double().mean()), 1.0, confidence)
 
 
 def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tensor) -> None:

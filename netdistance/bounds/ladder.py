@@ -70,12 +70,12 @@ class Ladder:
     def _certificate(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
         name, covered = "ball_certificate", len(self.certifier.inputs)
         names = self.sweep.names(self.scope)
-        value = self.certifier.ball(level, names)
+        value, unchanged = self.certifier.ball_and_top1(level, names)
         measured: Quantity = largest(torch.cat([every[:, :covered].flatten(), attacked]))
         measured = require_above(name, value, measured, lambda: self._in_float64(level, covered))
         assumption = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
         row = certificate_row(name, "ball", covered, value, measured, assumption)
-        return replace(row, top1_unchanged=self.certifier.ball_top1(level, names))
+        return replace(row, top1_unchanged=unchanged)
 
     def _in_float64(self, level: float, covered: int) -> Exact | Skipped:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""

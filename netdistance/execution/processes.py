@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
@@ -139,7 +140,10 @@ def _started(
             process = ForkContext().Process(
                 target=_serve, args=(function, items, theirs, [*connections, ours]), daemon=True
             )
-            process.start()
+            with warnings.catch_warnings():
+                # Python 3.12 counts the BLAS library's threads too, which knows how to fork
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process.start()
         except OSError:
             ours.close()
             raise

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.pairing.layers import layer_of
 from netdistance.probes.deviation import Reference, mean_over_inputs, run
-from netdistance.probes.layer_deviation import call_order
+from netdistance.probes.layer_deviation import call_order, same
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.document import AttributionRow, Scheme
@@ -149,7 +148,7 @@ def _in_order(layers: list[_Layer], order: dict[str, int]) -> list[_Layer]:
 
 
 def _same(layer: _Layer, a: State, b: State) -> bool:
-    return all(a[name] is b[name] or torch.equal(a[name], b[name]) for name in layer.tensors)
+    return all(same(a[name], b[name]) for name in layer.tensors)
 
 
 def _most(moved: list[_Layer], a: State, b: State) -> list[_Layer]:

@@ -147,8 +147,18 @@ def agreement(outputs_a: Tensor, outputs_b: Tensor) -> Quantity:
     """
     if outputs_a.shape[1] < 2:
         return Skipped("the network has one output: there is no top-1 class")
-    same = outputs_a.argmax(1) == outputs_b.argmax(1)
-    return fraction(same & _answered(outputs_a) & _answered(outputs_b))
+    return fraction(same_top1(outputs_a, outputs_b))
+
+
+def top1(scores: Tensor) -> Tensor:
+    """The class of the largest score over the last axis; -1 where a score is not finite."""
+    return torch.where(torch.isfinite(scores).all(dim=-1), scores.argmax(-1), -1)
+
+
+def same_top1(a: Tensor, b: Tensor) -> Tensor:
+    """Whether both have an answer, over the last axis, and it is the same; bool."""
+    first = top1(a)
+    return (first == top1(b)) & (first >= 0)
 
 
 def require_classes(targets: Tensor, outputs: Tensor) -> None:
@@ -168,12 +178,7 @@ def require_classes(targets: Tensor, outputs: Tensor) -> None:
 
 def hits(outputs: Tensor, targets: Tensor) -> Tensor:
     """Whether the largest output of each input is at its label, (N,) bool on the CPU."""
-    return (outputs.argmax(1).cpu() == targets) & _answered(outputs).cpu()
-
-
-def _answered(outputs: Tensor) -> Tensor:
-    """Which inputs have an answer: NaN and infinity are none, (N,) bool."""
-    return torch.isfinite(outputs).all(dim=1)
+    return top1(outputs).cpu() == targets
 
 
 def fraction(hits: Tensor) -> Quantity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,13 +55,19 @@ See = Callable[[Part, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 @contextmanager
-def watched(parts: tuple[Part, ...], see: See) -> Iterator[None]:
-    """Call `see` with part, arguments and output whenever a part ran; no hook is left behind."""
+def watched(
+    parts: tuple[Part, ...], see: See, again: Container[str] = frozenset()
+) -> Iterator[None]:
+    """Call `see` with part, arguments and output whenever a part ran; no hook is left behind.
+
+    Those of the parts named in `again` are copies from before the call: a layer may work in place
+    on its arguments, and these are to be run again.
+    """
     with torch.inference_mode():
         handles = []
         try:
             for part in parts:
-                before, after = _hooks(part, see)
+                before, after = _hooks(part, see, copied=part.name in again)
                 handles.append(part.module.register_forward_pre_hook(before, with_kwargs=True))
                 handles.append(part.module.register_forward_hook(after, with_kwargs=True))
             yield
@@ -70,12 +76,14 @@ def watched(parts: tuple[Part, ...], see: See) -> Iterator[None]:
                 handle.remove()
 
 
-def _hooks(part: Part, see: See) -> tuple[Callable[..., None], Callable[..., None]]:
-    """What runs before a layer and after it: it may work in place on its arguments."""
+def _hooks(
+    part: Part, see: See, *, copied: bool
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """What runs before a layer and after it."""
     kept: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
 
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        kept.append((_copied(args), _copied(kwargs)))
+        kept.append((_copied(args), _copied(kwargs)) if copied else (args, kwargs))
 
     def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         see(part, *kept.pop(), output)
@@ -147,7 +155,7 @@ class _Measurement:
     def batch(self, inputs: Batch) -> None:
         """Run both networks on a batch, and keep what was measured."""
         before: dict[str, Reference] = {}
-        with watched(self.parts, self._first(before, len(inputs))):
+        with watched(self.parts, self._first(before, len(inputs)), self.moved):
             self.network(self.a, inputs)
         with watched(self.parts, self._second(before, len(inputs))):
             self.network(self.b, inputs)
@@ -214,7 +222,7 @@ def layer_deviation(
     Costs two forwards, and each changed layer once more; memory holds the activations of a batch.
     """
     parts = parts_of(network)
-    moved = {p.name for p in parts if any(not _same(a[n], b[n]) for n in p.tensors.values())}
+    moved = {p.name for p in parts if any(not same(a[n], b[n]) for n in p.tensors.values())}
     work = _Measurement(network, a, b, parts, frozenset(moved), {})
     batches = inputs.split(batch_size)
     with progress.task("measuring the layers", len(batches)) as advance:
@@ -269,5 +277,6 @@ def _activation(output: Any, inputs: int) -> Tensor | None:
     return output.reshape(inputs, -1) if fits else None
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether every element is equal."""
     return a is b or torch.equal(a, b)

@@ -20,6 +20,7 @@ from netdistance.probes.deviation import (
     run,
 )
 from netdistance.probes.noise import moved, perturbed_names, unit_noise
+from netdistance.probes.output_measures import score_shape
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Quantity, Skipped
 from netdistance.report.document import Scope
@@ -79,11 +80,7 @@ class NoiseSweep:
         outputs = run(network, state, inputs, batch_size=batch_size)
         require_repeatable(network, state, inputs, outputs)
         if targets is not None:
-            if targets.ndim != 1 or network(state, inputs[:1].to(network.device)).ndim != 2:
-                raise InputError(
-                    f"{network.name}: --targets need one row of scores and one label for an input; "
-                    "compare takes those of tokens"
-                )
+            _require_one_label(score_shape(network, state, inputs), targets, network.name)
             require_classes(targets, outputs)
         reference = Reference.of(outputs)
         return cls(network, state, inputs, targets, reference, batch_size, seed, draws, layers)
@@ -127,3 +124,18 @@ class NoiseSweep:
         into.deviations.append(self.reference.deviation(outputs).cpu())
         if self.targets is not None:
             into.hits.append(hits(outputs, self.targets))
+
+
+def _require_one_label(shape: tuple[int, int] | Skipped, targets: Tensor, name: str) -> None:
+    """Check that an output is one row of scores, for one label.
+
+    Raises:
+        InputError: it is not.
+    """
+    rows = None if isinstance(shape, Skipped) else shape[0]
+    if isinstance(shape, Skipped) or rows != 1 or targets.ndim != 1:
+        found = shape.reason if isinstance(shape, Skipped) else f"{rows} rows of scores an input"
+        raise InputError(
+            f"{name}: {found}; --targets need one row of scores and one label for an input "
+            "(compare takes those of tokens)"
+        )

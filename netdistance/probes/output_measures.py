@@ -23,6 +23,7 @@ from netdistance.probes.deviation import (
     mean_over_inputs,
     quantiles,
     require_classes,
+    same_top1,
 )
 from netdistance.quantities import Estimate, Quantity, Skipped
 from netdistance.report.document import DeviationRow
@@ -91,7 +92,7 @@ def _without_scores(why: Skipped, with_targets: bool) -> list[DeviationRow]:
 def _rows_without_targets(a: Tensor, b: Tensor) -> list[DeviationRow]:
     """Agreement, KL and margins of scores (N, T, C)."""
     tokens = a.shape[1] > 1
-    same = _mean((a.argmax(2) == b.argmax(2)).double().cpu())
+    same = _mean(same_top1(a, b).double().cpu())
     divergence = _in_blocks(kl_divergence, a, b)
     rows = [
         DeviationRow("top1_agreement", same if tokens else agreement(a[:, 0], b[:, 0])),
@@ -118,7 +119,7 @@ def _rows_with_targets(a: Tensor, b: Tensor, targets: Tensor) -> list[DeviationR
     require_classes(targets[counted], a.flatten(0, 1))
     accuracies, losses, perplexities = [], [], []
     for side, scores in (("a", a), ("b", b)):
-        right = (scores.argmax(2).cpu() == targets).double()
+        right = hits(scores, targets).double()
         one = scores.shape[1] == 1 and bool(counted.all())
         accuracy = fraction(hits(scores[:, 0], targets[:, 0])) if one else _mean(right, counted)
         loss = _mean(_in_blocks(cross_entropy, scores, targets.clamp_min(0)), counted)

@@ -146,10 +146,10 @@ def effect_lines(report: Report) -> Lines:
     """What the columns mean, and whether the cheap number told what the layers did."""
     if not report.layers and not report.attribution:
         return []
-    parts = ["activations: how far the layer's move; injected: by its own change alone"]
+    parts = ["measured: activations, how far the layer's move; injected, by its own change alone"]
     if report.attribution:
         inputs = count(report.attribution[0].inputs, "input")
-        parts.append(f"swap in: the outputs of a with b's layer alone ({inputs})")
+        parts.append(f"swap in, the outputs of a with b's layer alone ({inputs})")
     lines = paragraph("; ".join(parts) + ".")
     found = [row for row in report.deviation or () if row.measure == "rank_correlation"]
     number = point(found[0].value) if found else None

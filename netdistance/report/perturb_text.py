@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdistance.quantities import Exact, Skipped
+from netdistance.quantities import Interval, Skipped
 from netdistance.report.bound_text import exceeded_lines
 from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
@@ -54,9 +54,9 @@ def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
     covered = 0
     for place in places:
         row = next((row for row in place.bounds if row.top1_unchanged is not None), None)
-        if row is not None and isinstance(row.top1_unchanged, Exact):
+        if row is not None and isinstance(row.top1_unchanged, Interval):
             covered = row.inputs or 0
-            kept[float(place.noise)] = round(row.top1_unchanged.value * covered)
+            kept[float(place.noise)] = round(row.top1_unchanged.lower * covered)
     if not any(kept.values()):
         where = f"for none of {count(covered, 'input')} at these levels"
         return paragraph(f"top-1 certified unchanged {where}.") if kept else []

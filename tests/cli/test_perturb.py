@@ -150,7 +150,8 @@ def test_half_of_a_certificate_stops_the_run(
     data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = Interval(0.0, 1.25e-4)
-    monkeypatch.setattr(Certifier, "ball", lambda self, level, names: planted)
+    both = planted, Interval(0.0, 1.0)
+    monkeypatch.setattr(Certifier, "ball_and_top1", lambda self, level, names: both)
     outcome = perturbed(data)
     assert error_problem(outcome, 70, "ball_certificate", "certified at most 0.000125") == ""
     measured = outcome.err.split("measured ")[1].split(":")[0]

@@ -5,7 +5,7 @@ The same checks run from CPU to CPU, where nothing may differ: they show that th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ CUDA = pytest.param(
     ],
 )
 over_devices = pytest.mark.parametrize("device", ["cpu", CUDA])
-over_types = pytest.mark.parametrize("dtype", BUDGET)
 
 
 def inputs() -> np.ndarray:
@@ -53,34 +52,27 @@ def assert_agree(first: Report, second: Report, budget: float) -> None:
             assert there[place] == pytest.approx(number, rel=budget, abs=budget * 1e-2), place
 
 
-@over_devices
-@over_types
-def test_perturb_agrees(device: str, dtype: str) -> None:
-    reports = [
-        perturb(
-            demo.TRAINED,
-            PerturbOptions(
-                model=demo.MODEL, inputs=inputs(), noise=("0.05",), draws=4, certify=4,
-                device=where, dtype=dtype,
-            ),
-        )
-        for where in ("cpu", device)
-    ]  # fmt: skip
-    assert_agree(*reports, 0.0 if device == "cpu" else BUDGET[dtype])
+def perturbed(device: str, dtype: str) -> Report:
+    options = PerturbOptions(
+        model=demo.MODEL, inputs=inputs(), noise=("0.05",), draws=4, certify=4,
+        device=device, dtype=dtype,
+    )  # fmt: skip
+    return perturb(demo.TRAINED, options)
+
+
+def compared(device: str, dtype: str) -> Report:
+    options = CompareOptions(
+        model=demo.MODEL, inputs=inputs(), certify=4, device=device, dtype=dtype
+    )
+    return compare(demo.TRAINED, demo.ROUNDED, options)
 
 
 @over_devices
-@over_types
-def test_compare_agrees(device: str, dtype: str) -> None:
-    reports = [
-        compare(
-            demo.TRAINED,
-            demo.ROUNDED,
-            CompareOptions(model=demo.MODEL, inputs=inputs(), certify=4, device=where, dtype=dtype),
-        )
-        for where in ("cpu", device)
-    ]
-    assert_agree(*reports, 0.0 if device == "cpu" else BUDGET[dtype])
+@pytest.mark.parametrize("dtype", BUDGET)
+@pytest.mark.parametrize("study", [perturbed, compared])
+def test_devices_agree(study: Callable[[str, str], Report], dtype: str, device: str) -> None:
+    budget = 0.0 if device == "cpu" else BUDGET[dtype]
+    assert_agree(study("cpu", dtype), study(device, dtype), budget)
 
 
 @over_devices
