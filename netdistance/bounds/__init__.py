@@ -4,7 +4,9 @@
 BOUND_NAMES = (
     "deep_relative_trust",
     "first_order_rms",
+    "norms_certificate",
     "ball_certificate",
     "known_change_certificate",
+    "neuron_certificate",
     "spectral_product",
 )

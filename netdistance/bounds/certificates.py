@@ -1,23 +1,28 @@
 """Certificates: proved bounds on the relative output deviation of given inputs.
 
 The recursion over the graph, per input, is d_out = L d_in + P for each operator (the rules in
-networks/rules). R2 covers every change in a ball, R3 one known change. Sources: the telescoping
-W~h~ + b~ - (Wh + b) = W~(h~ - h) + (dW h + db), and docs/concepts/certificates.md.
+networks/rules), for every change in a ball or one known change. There are three, each at most as
+large as the one before: from norms alone, for every input of at most the length of these; from the
+activations of each input; and from a bound on each neuron besides, where one that stays off takes
+no part. Sources: the telescoping W~h~ + b~ - (Wh + b) = W~(h~ - h) + (dW h + db), and
+docs/concepts/certificates.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from netdistance.errors import BoundViolationError, InputError
+from netdistance.errors import BoundViolationError
+from netdistance.networks.affine import Norms
 from netdistance.networks.batch import Batch, in_float64
-from netdistance.networks.change import Ball, Change, KnownChange, NoChange, Norms
-from netdistance.networks.graph import Graph, bound_output, trace
+from netdistance.networks.change import Ball, Change, KnownChange
+from netdistance.networks.faithful import require_faithful
+from netdistance.networks.graph import Graph, bound_output, input_edge, trace
 from netdistance.networks.load import Network, State
 from netdistance.networks.rules.base import Edge, NoRuleError
 from netdistance.quantities import Exact, Interval, Quantity, Skipped
@@ -25,17 +30,67 @@ from netdistance.report.document import BoundRow, Over
 
 # covers the rounding of float64 activations, of about 1e-13 here; the margin itself is not proved
 INFLATION = 1e-9
-ASSUMPTIONS = (
-    "norm: l2 of the output, relative to the original output of each input",
-    "scope: these inputs alone",
-    f"real arithmetic, evaluated in float64 with its rounding covered by a margin of {INFLATION:g}",
-)
-# the traced graph must give the network's own output back, both in float64
-_SAME_OUTPUT = 1e-6
-# redrawn weights that it must do so for, besides its own
-_REDRAWN = 3
 # of the output: what float64 inference itself may be off by when it checks a certificate
 _ROUNDING = 1e-12
+_THESE_INPUTS = "scope: these inputs alone"
+_ASSUMPTIONS = (
+    "norm: l2 of the output, relative to the original output of each input",
+    f"real arithmetic, evaluated in float64 with its rounding covered by a margin of {INFLATION:g}",
+)
+_BY_NORMS, _BY_NEURON = "norms_certificate", "neuron_certificate"
+# from the activations of each input, by what its change ranges over
+_BY_INPUT: dict[Over, str] = {
+    "ball": "ball_certificate",
+    "known": "known_change_certificate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One certificate: the name of its row, and which inputs it is about."""
+
+    name: str
+    value: Quantity
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """Every certificate of one change, the loosest first; and whose top-1 class it keeps."""
+
+    over: Over
+    rungs: tuple[Rung, ...]
+    top1_unchanged: Quantity
+
+    @property
+    def best(self) -> Quantity:
+        """The smallest of them; skipped where each one is."""
+        proved = [rung.value for rung in self.rungs if isinstance(rung.value, Interval)]
+        return min(proved, key=lambda value: value.upper, default=self.rungs[-1].value)
+
+    def rows(
+        self,
+        inputs: int,
+        measured: Quantity,
+        again: Callable[[], Quantity],
+        assumptions: Sequence[str] = (),
+    ) -> tuple[BoundRow, ...]:
+        """Their rows on `inputs` inputs, beside the largest measurement on the same.
+
+        `again` repeats the measurement in float64.
+
+        Raises:
+            BoundViolationError: a certificate lies below the measurement.
+        """
+        rows = []
+        for rung in self.rungs:
+            measured = require_above(rung.name, rung.value, measured, again)
+            said = (*assumptions, _ASSUMPTIONS[0], rung.scope, _ASSUMPTIONS[1])
+            rows.append(
+                BoundRow(rung.name, "certified", self.over, inputs, rung.value, measured, said)
+            )
+        rows[-1] = replace(rows[-1], top1_unchanged=self.top1_unchanged)
+        return tuple(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,62 +116,91 @@ class Certifier:
             if not isinstance(values, Tensor):
                 raise NoRuleError(f"the network takes several inputs: {', '.join(values.tensors)}")
             graph = trace(network)
-            _require_faithful(graph, network, norms.state, values)
+            require_faithful(graph, network, norms.state, values)
         except NoRuleError as error:
             return cls(values, norms, network.ties, None, str(error))
         return cls(values, norms, network.ties, graph, None)
 
-    def ball(self, level: float, names: Sequence[str]) -> Quantity:
-        """R2: over every change with |dW_l|_F <= level |W_l|_F of the named tensors."""
-        return self.ball_and_top1(level, names)[0]
+    def ball(self, level: float, names: Sequence[str]) -> Certified:
+        """For every change with |dW_l|_F <= level |W_l|_F of the named tensors."""
+        return self.certify(Ball(self.norms, level, frozenset(names), self.ties))
 
-    def ball_and_top1(self, level: float, names: Sequence[str]) -> tuple[Quantity, Quantity]:
-        """R2, and the fraction of the inputs whose top-1 class no change in the ball can replace.
-
-        The class of input x stays where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its
-        two largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at
-        most sqrt(2) |e|_2. The others may stay as well: the fraction is proved from below.
-        """
-        change = Ball(self.norms, level, frozenset(names), self.ties)
-        edge = self._edge(change)
-        return self._relative(edge, change), _top1_unchanged(edge, change.confidence)
-
-    def known(self, changed: Norms, t: float = 1.0) -> Quantity:
-        """R3: for the change from this state to (1 - t) this + t changed."""
+    def known(self, changed: Norms, t: float = 1.0) -> Certified:
+        """For the change from this state to (1 - t) this + t changed."""
+        change = KnownChange(self.norms, changed, t)
         for name, tensor in self.norms.state.items():
             counter = name.endswith("num_batches_tracked")  # read in training alone
             exact = not tensor.is_floating_point() and not counter
             if exact and not torch.equal(tensor, changed.state[name]):
                 # a forward may branch on it, which a trace does not show
-                return Skipped(f"{name} holds integers or truth values that differ")
-        change = KnownChange(self.norms, changed, t)
-        return self._relative(self._edge(change), change)
+                return self._none(change, f"{name} holds integers or truth values that differ")
+        return self.certify(change)
 
-    def _relative(self, edge: Edge | Skipped, change: Change) -> Quantity:
-        """The largest relative bound over the inputs, as an interval from 0."""
-        if isinstance(edge, Skipped):
-            return edge
-        if zeros := int((edge.norms == 0).sum()):
-            return Skipped(f"{zeros} of {len(self.inputs)} outputs are zero: relative to nothing")
-        upper = float((edge.deviation / edge.norms).max()) * (1.0 + INFLATION)
-        if not upper < float("inf"):
-            return Skipped("exceeds float64, or a weight is not finite")
-        return Interval(0.0, upper, change.confidence)
-
-    def _edge(self, change: Change) -> Edge | Skipped:
-        """The outputs, and how far each can move."""
-        if self.graph is None or not isinstance(self.inputs, Tensor):
-            return Skipped(str(self.skipped))
+    def certify(self, change: Change) -> Certified:
+        """For any change that the rules can be asked about."""
+        inputs = self.inputs
+        if self.graph is None or not isinstance(inputs, Tensor):
+            return self._none(change, str(self.skipped))
+        reach = float(torch.linalg.vector_norm(inputs.flatten(1), dim=1).max()) * (1.0 + INFLATION)
         try:
-            return bound_output(self.graph, self.inputs, change)
+            by_input = bound_output(self.graph, input_edge(inputs), change)
+            by_neuron = bound_output(self.graph, input_edge(inputs, by_element=True), change)
+        except NoRuleError as error:
+            return self._none(change, str(error))
+        # a block's own norm has an upper end of its own, by rounding above that of the whole
+        smallest = torch.minimum(by_neuron.deviation, by_input.deviation)
+        norms, confidence = by_input.norms, change.confidence
+        return Certified(
+            change.over,
+            (
+                Rung(_BY_NORMS, self._by_norms(change, reach, norms), _within(reach)),
+                Rung(
+                    _BY_INPUT[change.over],
+                    _relative(by_input.deviation, norms, confidence),
+                    _THESE_INPUTS,
+                ),
+                Rung(_BY_NEURON, _relative(smallest, norms, confidence), _THESE_INPUTS),
+            ),
+            _top1_unchanged(replace(by_neuron, deviation=smallest), confidence),
+        )
+
+    def _by_norms(self, change: Change, reach: float, norms: Tensor) -> Quantity:
+        """Of every input no longer than `reach`, relative to the smallest of the outputs here."""
+        assert self.graph is not None and isinstance(self.inputs, Tensor)
+        centre = torch.zeros_like(self.inputs[:1])
+        try:
+            moved = bound_output(self.graph, input_edge(centre, reach=reach), change)
         except NoRuleError as error:
             return Skipped(str(error))
+        return _relative(moved.deviation.expand_as(norms), norms, change.confidence)
+
+    def _none(self, change: Change, reason: str) -> Certified:
+        names = (_BY_NORMS, _BY_INPUT[change.over], _BY_NEURON)
+        rungs = (Rung(name, Skipped(reason), _THESE_INPUTS) for name in names)
+        return Certified(change.over, tuple(rungs), Skipped(reason))
 
 
-def _top1_unchanged(edge: Edge | Skipped, confidence: float) -> Quantity:
-    """From the fraction of inputs with sqrt(2) times the bound below the margin to 1."""
-    if isinstance(edge, Skipped):
-        return edge
+def _within(reach: float) -> str:
+    return f"scope: every input of l2 norm at most {reach:.6g}, relative to the least output here"
+
+
+def _relative(deviation: Tensor, norms: Tensor, confidence: float) -> Quantity:
+    """The largest relative bound over the inputs, (N,) each, as an interval from 0."""
+    if zeros := int((norms == 0).sum()):
+        return Skipped(f"{zeros} of {len(norms)} outputs are zero: relative to nothing")
+    upper = float((deviation / norms).max()) * (1.0 + INFLATION)
+    if not upper < float("inf"):
+        return Skipped("exceeds float64, or a weight is not finite")
+    return Interval(0.0, upper, confidence)
+
+
+def _top1_unchanged(edge: Edge, confidence: float) -> Quantity:
+    """The fraction of the inputs whose top-1 class no change can replace, proved from below.
+
+    The class of input x stays where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its two
+    largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at most
+    sqrt(2) |e|_2. The others may stay as well.
+    """
     if edge.value.ndim != 2 or edge.value.shape[1] < 2:
         return Skipped("the output is not one score for each of several classes")
     first, second = edge.value.topk(2, dim=1).values.unbind(1)
@@ -124,55 +208,6 @@ def _top1_unchanged(edge: Edge | Skipped, confidence: float) -> Quantity:
     margin = (first - second) - INFLATION * (first.abs() + second.abs())
     certified = math.sqrt(2.0) * (1.0 + INFLATION) * edge.deviation < margin
     return Interval(float(certified.double().mean()), 1.0, confidence)
-
-
-def _require_faithful(graph: Graph, network: Network, state: State, inputs: Tensor) -> None:
-    """Check that the graph gives the network's own outputs, at its weights and at random ones.
-
-    A trace does not see everything: `x += y` or an in-place ReLU on a value that is used again, a
-    number read from a weight or buffer. At the network's own weights such a part may have no effect
-    (a branch that starts at zero), so that other weights of the same sizes are tried as well.
-
-    Raises:
-        NoRuleError: an operator has no rule, or the outputs differ.
-    """
-    ties = network.ties
-    names = [n for n, t in state.items() if t.is_floating_point() and ties.get(n, n) == n]
-    generator = torch.Generator().manual_seed(0)
-    for attempt in range(1 + _REDRAWN):
-        weights = {**state, **(_redrawn(state, names, generator) if attempt else {})}
-        weights = {name: weights[ties.get(name, name)] for name in weights}
-        replayed = bound_output(graph, inputs, NoChange(weights)).value
-        replayed = replayed.reshape(replayed.shape[0], -1)
-        placed = {name: tensor.to(network.device) for name, tensor in weights.items()}
-        try:
-            own = network(placed, inputs.to(network.device)).detach().flatten(1).cpu()
-        except InputError as error:
-            raise NoRuleError(f"the network does not run in float64: {error}") from error
-        if not bool(torch.isfinite(own).all()):
-            raise NoRuleError("the network's own output is not finite")
-        same = own.shape == replayed.shape and bool(
-            ((own - replayed).norm(dim=1) <= _SAME_OUTPUT * own.norm(dim=1)).all()
-        )
-        if not same:
-            raise NoRuleError("the traced graph does not give the network's own output")
-
-
-def _redrawn(state: State, names: Sequence[str], generator: torch.Generator) -> dict[str, Tensor]:
-    """Gaussian weights of about the norm of each tensor, or of 1 for a tensor of zeros."""
-    drawn = {}
-    for name in names:
-        size = (float(state[name].norm()) or 1.0) / max(1, state[name].numel()) ** 0.5
-        draw = torch.randn(state[name].shape, generator=generator, dtype=torch.float64)
-        drawn[name] = size * (draw.abs() if name.endswith("running_var") else draw)
-    return drawn
-
-
-def certificate_row(
-    name: str, over: Over, inputs: int, value: Quantity, measured: Quantity, *assumptions: str
-) -> BoundRow:
-    """A certified row, with the assumptions that every certificate shares."""
-    return BoundRow(name, "certified", over, inputs, value, measured, (*assumptions, *ASSUMPTIONS))
 
 
 def require_above(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from netdistance.bounds.attack import worst_found
-from netdistance.bounds.certificates import Certifier, certificate_row, require_above
+from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.estimates import FirstOrder, at_level, first_order
 from netdistance.bounds.trust import MODEL, trust_of_sum
 from netdistance.probes.deviation import largest, over_draws, quantiles
@@ -61,21 +61,18 @@ class Ladder:
             accuracy=draws.accuracy,
             attack=largest(attacked),
             bounds=(
-                self._certificate(level, every, attacked),
+                *self._certificates(level, every, attacked),
                 self._estimate(level, draws),
                 self._trust(level, every, attacked),
             ),
         )
 
-    def _certificate(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
-        name, covered = "ball_certificate", len(self.certifier.inputs)
-        names = self.sweep.names(self.scope)
-        value, unchanged = self.certifier.ball_and_top1(level, names)
-        measured: Quantity = largest(torch.cat([every[:, :covered].flatten(), attacked]))
-        measured = require_above(name, value, measured, lambda: self._in_float64(level, covered))
-        assumption = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
-        row = certificate_row(name, "ball", covered, value, measured, assumption)
-        return replace(row, top1_unchanged=unchanged)
+    def _certificates(self, level: float, every: Tensor, attacked: Tensor) -> tuple[BoundRow, ...]:
+        covered = len(self.certifier.inputs)
+        certified = self.certifier.ball(level, self.sweep.names(self.scope))
+        measured = largest(torch.cat([every[:, :covered].flatten(), attacked]))
+        said = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
+        return certified.rows(covered, measured, lambda: self._in_float64(level, covered), [said])
 
     def _in_float64(self, level: float, covered: int) -> Exact | Skipped:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from netdistance.bounds.certificates import Certifier, certificate_row, require_above
+from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.trust import TRUSTS, trust_along
+from netdistance.networks.affine import Norms
 from netdistance.networks.batch import Batch
-from netdistance.networks.change import Norms
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
     Reference,
@@ -61,16 +61,14 @@ class Path:
         worst = largest(deviation)
         bounds = (
             *(replace(row, inputs=len(deviation), measured=worst) for row in modelled),
-            self._certificate(t, deviation),
+            *self._certificates(t, deviation),
         )
         return PathPoint(t, mean_over_inputs(deviation), bounds)
 
-    def _certificate(self, t: float, deviation: Tensor) -> BoundRow:
+    def _certificates(self, t: float, deviation: Tensor) -> tuple[BoundRow, ...]:
         covered = len(self.certifier.inputs)
-        name, value = "known_change_certificate", self.certifier.known(self.changed, t)
-        worst = largest(deviation[:covered])
-        measured = require_above(name, value, worst, lambda: self._in_float64(t))
-        return certificate_row(name, "known", covered, value, measured)
+        certified, worst = self.certifier.known(self.changed, t), largest(deviation[:covered])
+        return certified.rows(covered, worst, lambda: self._in_float64(t))
 
     def _in_float64(self, t: float) -> Exact | Skipped:
         a, b = ({n: v.double() for n, v in state.items()} for state in (self.a, self.b))

@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from netdistance.networks.load import State
-from netdistance.quantities import Interval
+from netdistance.networks.affine import AffineLayer, Block, Norms
+from netdistance.report.document import Over
 
-
-@dataclass(frozen=True, slots=True)
-class AffineLayer:
-    """A layer z = W h + b, with W any linear operator of a weight tensor.
-
-    For every weight change D: |D h| <= |D|_F * spread(h), and the operator norm of D is at most
-    `gain` * |D|_F.
-    """
-
-    weight: str  # the weight's name in the state
-    bias: str | None
-    forward: Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (h, weight, bias) -> z
-    norm: Callable[[NDArray[np.float64]], Interval]  # operator norm of a weight, proved
-    norm_key: tuple[object, ...]  # what the norm depends on besides the weight
-    spread: Callable[[Tensor], Tensor]  # (N, ...) -> (N,)
-    gain: float
-    positions: int  # how often the bias is added to one input
-
-    def injected(self, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """|W h + b|_2 for each input, (N,), of a weight and bias that are themselves changes."""
-        moved = self.forward(h, weight, bias).flatten(1)
-        norms: Tensor = torch.linalg.vector_norm(moved, dim=1)
-        return norms
-
-
-class Norms:
-    """Proved upper ends of operator norms, each computed once for a state in float64."""
-
-    def __init__(self, state: State) -> None:
-        self.state = {
-            name: tensor.detach().cpu().double() if tensor.is_floating_point() else tensor.cpu()
-            for name, tensor in state.items()
-        }
-        self._proved: dict[tuple[str, tuple[object, ...]], Interval | None] = {}
-
-    def upper(self, layer: AffineLayer) -> float:
-        """An upper bound of the operator norm of the layer's weight; infinity if not finite."""
-        key = (layer.weight, layer.norm_key)
-        if key not in self._proved:
-            weight = self.state[layer.weight].numpy()
-            self._proved[key] = layer.norm(weight) if np.isfinite(weight).all() else None
-        proved = self._proved[key]
-        return math.inf if proved is None else proved.upper
-
-    @property
-    def confidence(self) -> float:
-        """The probability that every norm asked for so far is what `upper` said, at least."""
-        return 1.0 - math.fsum(1.0 - norm.confidence for norm in self._proved.values() if norm)
+# the norm of n numbers in float64 is within n of these of the exact one
+_ULP = 2.3e-16
 
 
 class Change(Protocol):
     """What a rule needs to know of how the parameters of a layer move."""
+
+    @property
+    def over(self) -> Over:
+        """Whether it is one change or any of a ball."""
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -76,11 +32,23 @@ class Change(Protocol):
     def confidence(self) -> float:
         """The probability that every bound given so far holds, at least."""
 
-    def perturbed_norm(self, layer: AffineLayer) -> float:
-        """An upper bound of the operator norm of the changed weight."""
+    def norm(self, layer: AffineLayer) -> float:
+        """An upper bound of the operator norm of the original weight."""
+
+    def perturbed_norm(self, layer: AffineLayer, block: Block | None = None) -> float:
+        """An upper bound of the operator norm of the changed weight, or of a block of it."""
+
+    def moved_norm(self, layer: AffineLayer) -> float:
+        """An upper bound of the operator norm of the weight's change."""
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """An upper bound of |D h + e| for the layer's change (D, e), (N,)."""
+
+    def elements_injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
+        """An upper bound of |D h + e|_i, (N, ...)."""
+
+    def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
+        """|W~ e|_i at most, (N, ...), for |e|_2 <= distance, (N,), |e_j| <= elements, (N, ...)."""
 
     def changed(self, name: str) -> Tensor | None:
         """The changed tensor, where it is known."""
@@ -95,14 +63,31 @@ class NoChange:
 
     state: Mapping[str, Tensor]
     confidence: float = 1.0
+    over: Over = "known"
 
-    def perturbed_norm(self, layer: AffineLayer) -> float:
+    def norm(self, layer: AffineLayer) -> float:
         """0: no deviation arrives anywhere."""
+        return 0.0
+
+    def perturbed_norm(self, layer: AffineLayer, block: Block | None = None) -> float:
+        """0: no deviation arrives anywhere."""
+        return 0.0
+
+    def moved_norm(self, layer: AffineLayer) -> float:
+        """0."""
         return 0.0
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """0."""
         return torch.zeros(h.shape[0], dtype=h.dtype)
+
+    def elements_injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
+        """0."""
+        return torch.zeros_like(layer.forward(h, self.state[layer.weight], None))
+
+    def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
+        """0."""
+        return torch.zeros_like(layer.forward(elements, self.state[layer.weight], None))
 
     def changed(self, name: str) -> Tensor:
         """The tensor itself."""
@@ -125,6 +110,7 @@ class Ball:
     names: frozenset[str]
     ties: Mapping[str, str]
     _radii: dict[str, float] = field(default_factory=dict)
+    over: Over = "ball"
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -142,19 +128,40 @@ class Ball:
             return 0.0
         if name not in self._radii:
             norm = float(torch.linalg.vector_norm(self.state[name]))
-            # the norm of n numbers in float64 is within n u of the exact one
-            self._radii[name] = self.level * norm * (1.0 + self.state[name].numel() * 2.3e-16)
+            self._radii[name] = self.level * norm * (1.0 + self.state[name].numel() * _ULP)
         return self._radii[name]
 
-    def perturbed_norm(self, layer: AffineLayer) -> float:
+    def norm(self, layer: AffineLayer) -> float:
+        """|W|."""
+        return self.norms.upper(layer)
+
+    def perturbed_norm(self, layer: AffineLayer, block: Block | None = None) -> float:
         """|W| + gain * radius."""
-        return self.norms.upper(layer) + layer.gain * self.radius(layer.weight)
+        norm = self.norms.upper(layer)
+        if block is not None:
+            norm = min(norm, block.norm(layer, self.state[layer.weight]))
+        return norm + self.moved_norm(layer)
+
+    def moved_norm(self, layer: AffineLayer) -> float:
+        """Gain * radius."""
+        return layer.gain * self.radius(layer.weight)
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """Radius of the weight * spread(h) + radius of the bias * sqrt(positions)."""
         bias = self.radius(layer.bias) * math.sqrt(layer.positions)
         spread: Tensor = self.radius(layer.weight) * layer.spread(h)
         return spread + bias
+
+    def elements_injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
+        """Radius of the weight * norm of what the output reads + radius of the bias."""
+        read: Tensor = self.radius(layer.weight) * layer.windows(h, self.state[layer.weight])
+        return read + self.radius(layer.bias)
+
+    def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
+        """min(|W| elements, row of W * distance) + radius * norm of what the output reads of it."""
+        weight, whole = self.state[layer.weight], _facing(distance, elements)
+        read = torch.minimum(layer.windows(elements, weight), whole)
+        return _rowwise(layer, weight, whole, elements) + self.radius(layer.weight) * read
 
     def changed(self, name: str) -> Tensor | None:
         """The tensor itself where it does not move."""
@@ -172,6 +179,7 @@ class KnownChange:
     a: Norms
     b: Norms
     t: float = 1.0
+    over: Over = "known"
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -183,17 +191,40 @@ class KnownChange:
         """That both ends' norms hold."""
         return self.a.confidence + self.b.confidence - 1.0
 
-    def perturbed_norm(self, layer: AffineLayer) -> float:
+    def norm(self, layer: AffineLayer) -> float:
+        """|W_a|."""
+        return self.a.upper(layer)
+
+    def perturbed_norm(self, layer: AffineLayer, block: Block | None = None) -> float:
         """(1 - t) |W_a| + t |W_b|: a norm is convex."""
-        norm_b = self.b.upper(layer)
-        return norm_b if self.t == 1.0 else (1.0 - self.t) * self.a.upper(layer) + self.t * norm_b
+        norm = self.b.upper(layer)
+        if self.t < 1.0:
+            norm = (1.0 - self.t) * self.a.upper(layer) + self.t * norm
+        return norm if block is None else min(norm, block.norm(layer, self.changed(layer.weight)))
+
+    def moved_norm(self, layer: AffineLayer) -> float:
+        """The t-th part of gain * |D|_F."""
+        size = self.state[layer.weight].numel()
+        return layer.gain * self.distance(layer.weight) * (1.0 + size * _ULP)
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """The t-th part of |D h + e|, evaluated at the original activations."""
+        norms: Tensor = torch.linalg.vector_norm(self._moved(layer, h).flatten(1), dim=1)
+        return norms
+
+    def elements_injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
+        """The t-th part of |D h + e|_i."""
+        return self._moved(layer, h).abs()
+
+    def _moved(self, layer: AffineLayer, h: Tensor) -> Tensor:
         moved = {n: self.b.state[n] - self.a.state[n] for n in (layer.weight, layer.bias) if n}
         bias = moved[layer.bias] if layer.bias else None
-        injected: Tensor = self.t * layer.injected(h, moved[layer.weight], bias)
-        return injected
+        return self.t * layer.forward(h, moved[layer.weight], bias)
+
+    def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
+        """min(|W~| elements, row of W~ * distance)."""
+        weight = self.changed(layer.weight)
+        return _rowwise(layer, weight, _facing(distance, elements), elements)
 
     def changed(self, name: str) -> Tensor:
         """The t-th part of the way from a to b."""
@@ -203,3 +234,14 @@ class KnownChange:
     def distance(self, name: str) -> float:
         """The norm of the change itself."""
         return float(torch.linalg.vector_norm(self.changed(name) - self.a.state[name]))
+
+
+def _facing(distance: Tensor, elements: Tensor) -> Tensor:
+    """(N,) so that it broadcasts against the numbers of each input."""
+    return distance.view(-1, *[1] * (elements.ndim - 1))
+
+
+def _rowwise(layer: AffineLayer, weight: Tensor, distance: Tensor, elements: Tensor) -> Tensor:
+    """A bound on |W e|_i, by the triangle inequality or by Cauchy and Schwarz."""
+    by_schwarz = layer.rows(elements, weight) * distance
+    return torch.minimum(layer.reaching(elements, weight), by_schwarz)

@@ -49,14 +49,26 @@ def trace(network: Network) -> Graph:
     return Graph(network.module, tuple(traced.nodes))
 
 
-def bound_output(
-    graph: Graph, inputs: Tensor, change: Change, *, deviation: Tensor | None = None
-) -> Edge:
+def input_edge(inputs: Tensor, *, by_element: bool = False, reach: float | None = None) -> Edge:
+    """Inputs (N, ...) that do not move, float64: what a walk of the graph starts from.
+
+    `by_element` bounds each number of every value too. With a `reach` the walk covers all inputs in
+    the l2 ball of that radius around each one.
+    """
+    zeros = torch.zeros(inputs.shape[0], dtype=torch.float64)
+    return Edge(
+        inputs,
+        zeros,
+        torch.zeros_like(inputs) if by_element else None,
+        None if reach is None else zeros + reach,
+    )
+
+
+def bound_output(graph: Graph, start: Edge, change: Change) -> Edge:
     """The output of the original network in float64, and a bound on how far it moves, per input.
 
-    `inputs` is (N, ...) float64, and `deviation`, (N,), a bound on how far they have moved
-    themselves, 0 if None. Source: mathematics of the ball and known-change certificates in
-    docs/concepts/certificates.md.
+    `start` is the input, with bounds on how far it has moved itself. Source: mathematics of the
+    certificates in docs/concepts/certificates.md.
 
     Raises:
         NoRuleError: an operator has no rule; the message names it.
@@ -66,8 +78,7 @@ def bound_output(
         if node.op == "placeholder":
             if any(isinstance(edge, Edge) for edge in edges.values()):
                 raise NoRuleError(f"{node.name}: a second input")
-            zeros = torch.zeros(inputs.shape[0], dtype=torch.float64)
-            edges[node] = Edge(inputs, zeros if deviation is None else deviation)
+            edges[node] = start
         elif node.op == "output":
             result = fx.node.map_arg(node.args[0], edges.__getitem__)
             if not isinstance(result, Edge):
@@ -96,7 +107,16 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
     except Exception as error:  # an operator of the user's own network
         what = f"operator {call.describe()} cannot run in float64: {first_line(error)}"
         raise NoRuleError(what) from error
-    for part in result if isinstance(result, list | tuple) else [result]:
-        if isinstance(part, Edge) and part.value.shape[:1] != call.batch_shape:
-            raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
-    return result
+    if isinstance(result, list | tuple):
+        return [_checked(part, call) for part in result]
+    return _checked(result, call)
+
+
+def _checked(result: Any, call: Call) -> Any:
+    if not isinstance(result, Edge):
+        return result
+    if result.value.shape[:1] != call.batch_shape:
+        raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
+    if result.reach is None and any(edge.reach is not None for edge in call.edges):
+        raise NoRuleError(f"operator {call.describe()} has a rule for single inputs alone")
+    return result.tightened()

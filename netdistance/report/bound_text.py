@@ -29,10 +29,21 @@ def bound_cells(row: BoundRow) -> tuple[str, ...]:
 def bound_lines(bounds: Sequence[BoundRow]) -> Lines:
     """One line for each bound, then each that was skipped, and each model that was exceeded."""
     lines = table(BOUND_HEADER, [bound_cells(row) for row in bounds], left="lll")
+    skipped: dict[str, list[str]] = {}
     for row in bounds:
         if isinstance(row.value, Skipped):
-            lines += paragraph(f"{row.name} skipped: {row.value.reason}", indent="  ")
+            skipped.setdefault(row.value.reason, []).append(row.name.replace("_", " "))
+    for reason, names in skipped.items():
+        lines += paragraph(f"{', '.join(names)} skipped: {reason}", indent="  ")
     return lines + exceeded_lines(bounds)
+
+
+def tightest(bounds: Sequence[BoundRow]) -> BoundRow | None:
+    """The certificate that says most; one that is skipped where each one is; None without any."""
+    certified = [row for row in bounds if row.standing == "certified"]
+    numbers = {id(row): point(row.value) for row in certified}
+    known = [row for row in certified if numbers[id(row)] is not None]
+    return min(known, key=lambda row: numbers[id(row)] or 0.0, default=next(iter(certified), None))
 
 
 def exceeded_lines(bounds: Sequence[BoundRow]) -> Lines:

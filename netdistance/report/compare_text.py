@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
-from netdistance.report.bound_text import bound_lines
+from netdistance.report.bound_text import bound_lines, tightest
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import abbreviated
 from netdistance.report.layers import Grouping, columns_of
@@ -171,13 +171,13 @@ def _path_table(report: Report, *, everything: bool) -> Lines:
     few = (report.path[0], report.path[len(report.path) // 2], report.path[-1])
     for place in report.path if everything or len(report.path) < len(few) else few:
         by_name = {row.name: row for row in place.bounds}
-        certificate = by_name["known_change_certificate"]
+        certificate = tightest(place.bounds)
         rows.append(
             (
                 f"{place.t:g}",
                 without_error(place.deviation),
-                quantity(certificate.measured),
-                quantity(certificate.value),
+                "" if certificate is None else quantity(certificate.measured),
+                "" if certificate is None else quantity(certificate.value),
                 quantity(by_name["deep_relative_trust"].value),
             )
         )

@@ -38,9 +38,17 @@ _STYLES: dict[Standing, tuple[str, str]] = {
     "estimated": ("--", "#0072B2"),
     "modelled": (":", "#D55E00"),
 }
+# of certificates the tightest is the darkest
+_SHADES = {
+    "norms_certificate": "#B5B5B5",
+    "ball_certificate": "#787878",
+    "known_change_certificate": "#787878",
+}
 _LABELS = {
-    "ball_certificate": "certified: every perturbation of this size",
-    "known_change_certificate": "certified: this change",
+    "norms_certificate": "certified: from norms, every input as long",
+    "ball_certificate": "certified: from activations",
+    "known_change_certificate": "certified: from activations",
+    "neuron_certificate": "certified: neuron by neuron",
     "first_order_rms": "estimated: first order, root mean square",
     "deep_relative_trust": "modelled: deep relative trust",
 }
@@ -153,8 +161,7 @@ def _draw_bound(axes: Axes, panel: _Panel, name: str) -> None:
     values = [None if row is None else point(row.value) for row in rows]
     _draw_line(
         axes, panel.levels, values,
-        linestyle=linestyle, color=color, linewidth=1.6,
-        label=_label(rows),
+        linestyle=linestyle, color=_SHADES.get(name, color), linewidth=1.6, label=_label(rows),
     )  # fmt: skip
 
 

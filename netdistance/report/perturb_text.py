@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdistance.quantities import Interval, Skipped
-from netdistance.report.bound_text import exceeded_lines
+from netdistance.report.bound_text import exceeded_lines, tightest
 from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import count, percent, quantity, without_error
@@ -36,13 +36,13 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
 
 def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
     """The row of a noise level, measured beside every bound."""
-    bounds = {row.name: row for row in place.bounds}
+    bounds, certificate = {row.name: row for row in place.bounds}, tightest(place.bounds)
     cells = (
         percent(float(place.noise)),
         quantity(place.deviation.mean),
         without_error(bounds["first_order_rms"].value),
         quantity(place.attack),
-        without_error(bounds["ball_certificate"].value),
+        "" if certificate is None else without_error(certificate.value),
         without_error(bounds["deep_relative_trust"].value),
     )
     return (*cells, without_error(place.accuracy)) if with_accuracy else cells
@@ -72,15 +72,15 @@ def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
 def _legend(report: Report, with_accuracy: bool) -> Lines:
     settings = report.provenance["settings"]
     first = (report.sweep or ())[0]
-    bounds = {row.name: row for row in first.bounds}
+    bounds, certificate = {row.name: row for row in first.bounds}, tightest(first.bounds)
     text = (
         f"measured: {count(bounds['deep_relative_trust'].inputs or 0, 'input')} x "
         f"{count(settings['draws'], 'draw')}. "
         f"estimated: first order, root mean square, on {bounds['first_order_rms'].inputs} of them. "
     )
-    if covered := bounds["ball_certificate"].inputs:
-        text += f"worst found: for perturbations of this size, on {covered} of them"
-        certified = not isinstance(bounds["ball_certificate"].value, Skipped)
+    if certificate is not None and certificate.inputs:
+        text += f"worst found: for perturbations of this size, on {certificate.inputs} of them"
+        certified = not isinstance(certificate.value, Skipped)
         text += "; certified covers every one. " if certified else ". "
     text += "modelled: deep relative trust, can be violated."
     return paragraph(text + (" top-1: accuracy under noise." if with_accuracy else ""))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from netdistance.quantities import Quantity, Skipped, point
+from netdistance.report.bound_text import tightest
 from netdistance.report.document import PairingAccount, Report, SweepPoint, TensorRow
 from netdistance.report.noise_floor import noise_floor, times
 from netdistance.report.wording import count, percent
@@ -66,8 +67,7 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
     certificates = [
         (float(place.noise), row.value)
         for place in sweep
-        for row in place.bounds
-        if row.standing == "certified"
+        if (row := tightest(place.bounds)) is not None
     ]
     skipped = [value.reason for _, value in certificates if isinstance(value, Skipped)]
     if len(skipped) == len(certificates):

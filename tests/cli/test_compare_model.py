@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from netdistance import demo
-from netdistance.bounds.certificates import Certifier
+from netdistance.bounds.certificates import Certified, Certifier, Rung
 from netdistance.quantities import Interval
 from tests.cli.contract import check_bound, check_quantiles, kind, strict, without_provenance
 from tests.cli.golden import golden_problem, wide_lines
@@ -117,10 +117,11 @@ def test_the_path_and_its_bounds(data: list[str]) -> None:
         assert set(place) == {"t", "deviation", "bounds"}
         assert kind(place["deviation"]) == "estimate"
         names = [row["name"] for row in place["bounds"]]
-        assert names == ["deep_relative_trust", "known_change_certificate"]
+        certificates = ["norms_certificate", "known_change_certificate", "neuron_certificate"]
+        assert names == ["deep_relative_trust", *certificates]
         for row in place["bounds"]:
             check_bound(row)
-        assert [row["inputs"] for row in place["bounds"]] == [40, 3]
+        assert [row["inputs"] for row in place["bounds"]] == [40, 3, 3, 3]
     assert report["bounds"] == places[-1]["bounds"]
     measured = report["deviation"][0]
     assert measured["value"] == places[-1]["deviation"]
@@ -147,7 +148,7 @@ def test_a_network_and_itself(data: list[str]) -> None:
     report = document(data, b=demo.TRAINED)
     for place in report["path"]:
         assert place["deviation"] == {"kind": "estimate", "value": 0.0, "stderr": 0.0}
-        assert [row["value"].get("upper", 0.0) for row in place["bounds"]] == [0.0, 0.0]
+        assert [row["value"].get("upper", 0.0) for row in place["bounds"]] == [0.0] * 4
     zero = {"kind": "estimate", "value": 0.0, "stderr": 0.0}
     assert all(row["relative_activation"] == row["injected"] == zero for row in report["layers"])
     assert all(row["value"] == {"kind": "exact", "value": 0.0} for row in report["attribution"])
@@ -163,7 +164,8 @@ def test_the_smallest_changes_are_certified(
 ) -> None:
     """A change of one element: the last layer's certificate is then the deviation itself."""
     for place in document(data, b=edited(tmp_path, name, change))["path"]:
-        check_bound(place["bounds"][1])
+        for row in place["bounds"]:
+            check_bound(row)
 
 
 def test_non_finite_weights_are_compared_and_not_certified(data: list[str], tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_an_operator_without_a_rule_is_named(data: list[str]) -> None:
     outcome = compared(data, model="tests.cli.models:softmax")
     assert outcome.code == 0
     assert wide_lines(outcome.out) == []
-    skipped = "known_change_certificate skipped: operator 5 (Softmax) has no rule"
+    skipped = "certificate, neuron certificate skipped: operator 5 (Softmax) has no rule"
     assert skipped in " ".join(outcome.out.split())
     row = document(data, model="tests.cli.models:softmax")["bounds"][1]
     assert row["value"] == {"kind": "skipped", "reason": "operator 5 (Softmax) has no rule"}
@@ -203,9 +205,10 @@ def test_half_of_a_certificate_stops_the_run(
     data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = Interval(0.0, 1.25e-4)
-    monkeypatch.setattr(Certifier, "known", lambda self, changed, t: planted)
+    false = Certified("known", (Rung("planted", planted, "none"),), Interval(0.0, 1.0))
+    monkeypatch.setattr(Certifier, "known", lambda self, changed, t: false)
     outcome = compared(data)
-    what = ("known_change_certificate", "certified at most 0.000125")
+    what = ("planted", "certified at most 0.000125")
     assert error_problem(outcome, 70, *what) == ""
     assert float(outcome.err.split("measured ")[1].split(":")[0]) > planted.upper
 

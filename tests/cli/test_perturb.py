@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netdistance import demo
-from netdistance.bounds.certificates import Certifier
+from netdistance.bounds.certificates import Certified, Certifier, Rung
 from netdistance.quantities import Interval
 from tests.cli.contract import check_bound, check_quantiles, kind, strict, without_provenance
 from tests.cli.golden import golden_problem, wide_lines
@@ -65,13 +65,16 @@ def test_the_sweep(data: list[str]) -> None:
 def test_the_bounds_of_a_sweep(data: list[str]) -> None:
     for place in document(data)["sweep"]:
         rows = {row["name"]: row for row in place["bounds"]}
-        assert list(rows) == ["ball_certificate", "first_order_rms", "deep_relative_trust"]
+        certificates = ["norms_certificate", "ball_certificate", "neuron_certificate"]
+        assert list(rows) == [*certificates, "first_order_rms", "deep_relative_trust"]
         for row in rows.values():
             check_bound(row)
-        ball = rows["ball_certificate"]
-        assert ball["inputs"] == 3 and rows["deep_relative_trust"]["inputs"] == 40
-        assert ball["value"]["upper"] >= place["attack"]["value"]
-        assert ball["measured"]["value"] >= place["attack"]["value"]
+        assert rows["deep_relative_trust"]["inputs"] == 40
+        for row in (rows[name] for name in certificates):
+            assert row["inputs"] == 3
+            assert row["value"]["upper"] >= row["measured"]["value"] >= place["attack"]["value"]
+        loosest, _, tightest = (rows[name]["value"]["upper"] for name in certificates)
+        assert tightest < loosest / 2
         level = float(place["noise"])
         trust = rows["deep_relative_trust"]["value"]["value"]
         assert trust == pytest.approx((1.0 + level) ** 3 - 1.0, rel=1e-12)
@@ -107,8 +110,9 @@ def test_tiny_noise_is_measured_in_float64_before_it_is_believed(data: list[str]
     """Float32 inference moves outputs by more than a certificate at these levels allows."""
     sweep = document(data[:2], "--noise", "1e-9,1e-7,1e-5")["sweep"]
     for place in sweep:
-        check_bound(place["bounds"][0])
-        assert place["bounds"][0]["value"]["upper"] < 1e3 * float(place["noise"])
+        for row in place["bounds"]:
+            check_bound(row)
+        assert place["bounds"][1]["value"]["upper"] < 1e3 * float(place["noise"])
 
 
 def test_text(data: list[str]) -> None:
@@ -150,10 +154,10 @@ def test_half_of_a_certificate_stops_the_run(
     data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = Interval(0.0, 1.25e-4)
-    both = planted, Interval(0.0, 1.0)
-    monkeypatch.setattr(Certifier, "ball_and_top1", lambda self, level, names: both)
+    false = Certified("ball", (Rung("planted", planted, "none"),), Interval(0.0, 1.0))
+    monkeypatch.setattr(Certifier, "ball", lambda self, level, names: false)
     outcome = perturbed(data)
-    assert error_problem(outcome, 70, "ball_certificate", "certified at most 0.000125") == ""
+    assert error_problem(outcome, 70, "planted", "certified at most 0.000125") == ""
     measured = outcome.err.split("measured ")[1].split(":")[0]
     assert float(measured) > planted.upper
 

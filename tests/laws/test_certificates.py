@@ -11,9 +11,9 @@ from torch import Tensor
 from netdistance.bounds.attack import worst_found
 from netdistance.bounds.certificates import Certifier
 from netdistance.networks import graph
-from netdistance.networks.change import Norms
+from netdistance.networks.affine import Norms
 from netdistance.networks.load import Network, State
-from netdistance.networks.rules import RULES
+from netdistance.networks.rules import RULES, activation
 from netdistance.networks.rules.base import Call, Edge, Rule
 from netdistance.probes.deviation import Reference
 from netdistance.probes.noise import moved, perturbed_names, unit_noise
@@ -62,7 +62,7 @@ def ball_law(case: Case, seed: int, level: float, *, count: int, steps: int) -> 
             drawn = exact_deviation(network, double, other, inputs)
             found[f"draw {draw}"] = float(drawn.max())
         found["search"] = search(network, state, inputs, names, level, count=count, steps=steps)
-        if problem := beaten(found, upper(certifier.ball(level, names))):
+        if problem := beaten(found, upper(certifier.ball(level, names).best)):
             return f"{case.name}, seed {seed}, level {level}, {scope}: {problem}"
     return ""
 
@@ -107,7 +107,7 @@ def known_law(case: Case, seed: int, changes: Changes = known_changes) -> str:
         for t in (0.01, 0.3, 1.0):
             other = changed(network, state, {name: t * d for name, d in change.items()})
             found = {what: float(exact_deviation(network, double, other, inputs).max())}
-            if problem := beaten(found, upper(certifier.known(norms, t))):
+            if problem := beaten(found, upper(certifier.known(norms, t).best)):
                 return f"{case.name}, seed {seed}, t = {t}: {problem}"
     return ""
 
@@ -146,16 +146,31 @@ def test_known_change_is_no_looser_than_the_ball(case: Case) -> None:
     noise = unit_noise(in_dtype(state, torch.float64), names, seed=5)
     for level in LEVELS:
         norms = Norms(changed(network, state, {n: level * d for n, d in noise.items()}))
+        known, ball = certifier.known(norms).rungs, certifier.ball(level, names).rungs
         # both use proved upper ends, which are not the norms themselves
-        known, ball = (upper(q) for q in (certifier.known(norms), certifier.ball(level, names)))
-        assert known <= ball * 1.01, f"{case.name}: {known:.6g} known, {ball:.6g} in the ball"
+        for one, every in zip(known[1:], ball[1:], strict=True):
+            assert upper(one.value) <= upper(every.value) * 1.01, f"{case.name}: {one}, {every}"
+
+
+@over_cases
+def test_each_certificate_is_no_looser_than_the_one_before(case: Case) -> None:
+    network = case.network()
+    state, inputs = case.state(network, 6), case.inputs(6)
+    certifier, names = Certifier.of(network, state, inputs), network.parameters
+    noise = unit_noise(in_dtype(state, torch.float64), names, seed=6)
+    for level in LEVELS:
+        norms = Norms(changed(network, state, {n: level * d for n, d in noise.items()}))
+        for certified in (certifier.ball(level, names), certifier.known(norms)):
+            by_norms, by_input, by_neuron = (upper(rung.value) for rung in certified.rungs)
+            assert by_neuron <= by_input <= by_norms, f"{case.name}: {certified.rungs}"
+            assert certified.best == certified.rungs[-1].value
 
 
 @over_cases
 def test_identical_networks_are_certified_identical(case: Case) -> None:
     network = case.network()
     state = case.state(network, 0)
-    assert upper(Certifier.of(network, state, case.inputs(0)).known(Norms(state))) == 0.0
+    assert upper(Certifier.of(network, state, case.inputs(0)).known(Norms(state)).best) == 0.0
 
 
 @pytest.mark.parametrize("case", UNSUPPORTED, ids=lambda case: case.name)
@@ -164,9 +179,10 @@ def test_unsupported_operators_are_named_and_give_no_number(case: Case) -> None:
     state, inputs = case.state(network, 0), case.inputs(0)
     network(state, inputs)
     certifier = Certifier.of(network, state, inputs)
-    for value in (certifier.ball(0.01, network.parameters), certifier.known(Norms(state))):
-        assert isinstance(value, Skipped)
-        assert case.operator in value.reason
+    for every in (certifier.ball(0.01, network.parameters), certifier.known(Norms(state))):
+        for value in (*(rung.value for rung in every.rungs), every.best, every.top1_unchanged):
+            assert isinstance(value, Skipped)
+            assert case.operator in value.reason
 
 
 class Halved:
@@ -207,3 +223,10 @@ def test_planted_small_ball_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     ball = Certifier.ball
     monkeypatch.setattr(Certifier, "ball", lambda self, level, names: ball(self, level / 3, names))
     assert ball_law(case, 0, 0.05, count=3, steps=12)
+
+
+def test_planted_neuron_that_can_switch_on_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = BY_NAME["ends in relu"]
+    assert not known_law(case, 0)
+    monkeypatch.setattr(activation, "_above_zero", lambda edge, e: e * (edge.value > 0.0))
+    assert known_law(case, 0)

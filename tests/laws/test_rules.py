@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netdistance.networks import graph
-from netdistance.networks.change import Ball, Change, KnownChange, Norms
+from netdistance.networks.affine import Norms
+from netdistance.networks.change import Ball, Change, KnownChange
 from netdistance.networks.graph import bound_output, trace
 from netdistance.networks.load import Network
 from netdistance.networks.rules import RULES
@@ -159,7 +160,7 @@ def reached(law: Law, seed: int, steps: int) -> float:
         traced, x = trace(network), law.case.inputs(seed, 1, torch.float64) * 2.0
         for size in SIZES:
             distance = size * x.norm()
-            bound = bound_output(traced, x, change, deviation=distance.view(1))
+            bound = bound_output(traced, Edge(x, distance.view(1)), change)
             radii = {n: level * change.state[n].norm() for n in network.parameters if level}
             found = largest(network, state, x, bound.value, distance, radii, steps)
             worst = max(worst, found / float(bound.deviation))

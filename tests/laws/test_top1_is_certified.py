@@ -51,7 +51,7 @@ def test_no_change_in_the_ball_replaces_a_certified_class(case: Case) -> None:
     for level in (1e-4, 1e-3, 1e-2, 0.1):
         for x in inputs.split(1):
             certifier = Certifier.of(network, state, x)
-            _, certified = certifier.ball_and_top1(level, names)
+            certified = certifier.ball(level, names).top1_unchanged
             if isinstance(certified, Interval) and certified.lower == 1.0:
                 assert network(state, x).ndim == 2
                 assert least_margin(network, double, x.double(), names, level, steps=8) > 0.0
@@ -64,7 +64,7 @@ def test_the_certificate_ends_where_the_class_can_be_replaced(level: float, kept
     network = Network(nn.Linear(2, 2, bias=False), "identity", torch.device("cpu"))
     state, x = {"weight": torch.eye(2)}, torch.tensor([[1.0, 0.0]])
     certifier = Certifier.of(network, state, x)
-    assert certifier.ball_and_top1(level, ("weight",))[1] == Interval(kept, 1.0)
+    assert certifier.ball(level, ("weight",)).top1_unchanged == Interval(kept, 1.0)
     least = least_margin(network, in_dtype(state, torch.float64), x.double(), ("weight",), level, 4)
     assert (least > 0.0) == bool(kept)
 
@@ -72,5 +72,5 @@ def test_the_certificate_ends_where_the_class_can_be_replaced(level: float, kept
 def test_what_is_no_classifier_has_no_class_to_certify() -> None:
     network = Network(nn.Linear(2, 1), "one", torch.device("cpu"))
     state = network.module.state_dict()
-    _, found = Certifier.of(network, state, torch.ones(1, 2)).ball_and_top1(0.1, ("weight",))
+    found = Certifier.of(network, state, torch.ones(1, 2)).ball(0.1, ("weight",)).top1_unchanged
     assert found == Skipped("the output is not one score for each of several classes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netdistance.networks.rules.base import Call, Edge
+
+# of the largest z, for the rounding of z in float64: below 0 by less may be above
+_MARGIN = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,30 @@ class ActivationRule:
         found = _found(call)
         assert found is not None
         (entry, settings), edge = found, call.edges[0]
-        deviation = edge.deviation * (entry.constant(**settings) or 0.0)
+        factor = entry.constant(**settings) or 0.0
         if entry.jump is not None:
-            deviation = deviation + entry.jump(edge, **settings)
-        return Edge(call.evaluate(), deviation)
+            return _with_jump(edge.carried(call.evaluate(), factor, None), edge, entry, settings)
+        if edge.elements is None:
+            return edge.carried(call.evaluate(), factor, None)
+        if entry is not ACTIVATIONS["relu"]:
+            return edge.carried(call.evaluate(), factor, factor * edge.elements)
+        moving = _above_zero(edge, edge.elements)
+        result = edge.carried(call.evaluate(), factor, moving)
+        if edge.part is None:
+            return result
+        return replace(result, deviation=torch.minimum(result.deviation, edge.part(moving > 0)))
+
+
+def _above_zero(edge: Edge, elements: Tensor) -> Tensor:
+    """How far relu(z) can move where z moves by `elements`: not at all where z stays below 0."""
+    largest = edge.rows.abs().amax(1).view(-1, *[1] * (edge.value.ndim - 1))
+    return torch.minimum(elements, (edge.value + elements + _MARGIN * largest).clamp_min(0.0))
+
+
+def _with_jump(result: Edge, edge: Edge, entry: Activation, settings: dict[str, Any]) -> Edge:
+    assert entry.jump is not None
+    if edge.reach is None or result.reach is None:
+        return replace(result, deviation=result.deviation + entry.jump(edge, **settings))
+    # from the centre to another input, and from there as far as the weights' change takes it
+    jumps = entry.jump(replace(edge, deviation=edge.deviation + edge.reach), **settings)
+    return replace(result, deviation=result.deviation + jumps, reach=result.reach + jumps)

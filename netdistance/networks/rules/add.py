@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from netdistance.networks.rules.base import Call, Edge, Parameter, repeats_to
 
@@ -35,10 +37,20 @@ class AddRule:
     def apply(self, call: Call) -> Edge:
         """The sum or difference, and the sum of the bounds."""
         deviation = torch.stack([edge.deviation for edge in call.edges]).sum(0)
+        elements = summed([edge.elements for edge in call.edges])
         for parameter in call.parameters:
             repeats = call.edges[0].value[0].numel() / parameter.value.numel()
-            deviation = deviation + call.change.distance(parameter.name) * math.sqrt(repeats)
-        return Edge(call.evaluate(), deviation)
+            distance = call.change.distance(parameter.name)
+            deviation = deviation + distance * math.sqrt(repeats)
+            elements = None if elements is None else elements + distance
+        reach = summed([edge.reach for edge in call.edges])
+        return Edge(call.evaluate(), deviation, elements, reach)
+
+
+def summed(bounds: Sequence[Tensor | None]) -> Tensor | None:
+    """The sum of bounds; unknown where one of them is."""
+    known = [bound for bound in bounds if bound is not None]
+    return torch.stack(known).sum(0) if len(known) == len(bounds) else None
 
 
 def _fits(parameter: Parameter, call: Call) -> bool:
@@ -71,4 +83,10 @@ class ConcatenationRule:
     def apply(self, call: Call) -> Edge:
         """The joined value."""
         deviations = torch.stack([edge.deviation for edge in call.edges])
-        return Edge(call.evaluate(), torch.linalg.vector_norm(deviations, dim=0))
+        squares = summed([None if e.reach is None else e.reach.square() for e in call.edges])
+        return Edge(
+            call.evaluate(),
+            torch.linalg.vector_norm(deviations, dim=0),
+            call.elements,
+            None if squares is None else squares.sqrt(),
+        )

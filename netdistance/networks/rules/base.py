@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx, nn
 
-from netdistance.networks.change import AffineLayer, Change
+from netdistance.networks.affine import AffineLayer, Block
+from netdistance.networks.change import Change
 
 
 class NoRuleError(Exception):
@@ -23,10 +24,32 @@ PLAIN = (int, float, str, type(None), EllipsisType, torch.memory_format)
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A value of the original network, and a bound on how far it can have moved."""
+    """A value of the original network, and a bound on how far it can have moved.
+
+    The rest is asked for by some certificates alone, and None where it is not known: a bound on the
+    change of each number, and of any set of them together; and, for a certificate of all inputs in
+    a ball, how far the original network's own value can be from `value`, which is at its centre.
+    """
 
     value: Tensor  # (N, ...) float64
     deviation: Tensor  # (N,) float64, a bound on the l2 norm of the change of each input's value
+    elements: Tensor | None = None  # (N, ...) bounds on the change of each number
+    reach: Tensor | None = None  # (N,) a bound on the l2 distance of the value from `value`
+    part: Callable[[Tensor], Tensor] | None = None  # (N, ...) bool -> (N,) for these numbers alone
+
+    def carried(self, value: Tensor, factor: float | Tensor, elements: Tensor | None) -> Edge:
+        """What an operator of this Lipschitz constant and no moving parameters makes of it."""
+        reach = None if self.reach is None else self.reach * factor
+        return Edge(value, self.deviation * factor, elements, reach)
+
+    def tightened(self) -> Edge:
+        """The same with each bound no larger than what the others say."""
+        if self.elements is None:
+            return self
+        whole = self.deviation.view(-1, *[1] * (self.value.ndim - 1))
+        elements = torch.minimum(self.elements, whole)
+        together = torch.linalg.vector_norm(elements.flatten(1), dim=1)
+        return replace(self, deviation=torch.minimum(self.deviation, together), elements=elements)
 
     @property
     def rows(self) -> Tensor:
@@ -112,17 +135,22 @@ class Call:
         target = self.node.target
         return f"{self.node.name} ({getattr(target, '__name__', target)})"
 
-    def evaluate(self, value: Tensor | None = None) -> Any:
+    @property
+    def elements(self) -> Tensor | None:
+        """What a monotone operator without parameters makes of the bounds on each number."""
+        known = all(edge.elements is not None for edge in self.edges)
+        result = self.evaluate(lambda leaf: leaf.elements) if known else None
+        return result if isinstance(result, Tensor) else None
+
+    def evaluate(self, read: Callable[[Any], Tensor] = lambda leaf: leaf.value) -> Any:
         """The operator's result on the original values, for operators without parameters.
 
-        Given a `value`, of a unary operator, the result on that in place of its edge. Values are
-        copied, for the operator may work in place on one that is used again.
+        `read` gives what takes the place of an edge or parameter. It is copied, for the operator
+        may work in place on a value that is used again.
         """
 
         def plain(leaf: Any) -> Any:
-            if isinstance(leaf, Edge | Parameter):
-                return (leaf.value if value is None else value).clone()
-            return leaf
+            return read(leaf).clone() if isinstance(leaf, Edge | Parameter) else leaf
 
         args, kwargs = fx.node.map_aggregate((self.args, self.kwargs), plain)
         if self.module is not None:
@@ -161,9 +189,44 @@ def repeats_to(small: torch.Size, large: torch.Size) -> bool:
 
 def affine(call: Call, layer: AffineLayer) -> Edge:
     """d_out = |W~| d_in + |D h + e|, since W~h~ + b~ - (Wh + b) = W~(h~ - h) + Dh + e."""
-    edge = call.edges[0]
-    state = call.change.state
+    edge, change = call.edges[0], call.change
+    state = change.state
     bias = state[layer.bias] if layer.bias else None
     value = layer.forward(edge.value, state[layer.weight], bias)
-    carried = call.change.perturbed_norm(layer) * edge.deviation
-    return Edge(value, carried + call.change.injected(layer, edge.value))
+    injected = change.injected(layer, edge.value)
+    deviation = change.perturbed_norm(layer) * edge.deviation + injected
+    if edge.reach is not None:
+        # D h + e at another input: D times the distance from this one more
+        deviation = deviation + change.moved_norm(layer) * edge.reach
+        return Edge(value, deviation, reach=change.norm(layer) * edge.reach)
+    if edge.elements is None:
+        return Edge(value, deviation)
+    own = change.elements_injected(layer, edge.value)
+    elements = own + change.elements_carried(layer, edge.deviation, edge.elements)
+
+    def part(rows: Tensor) -> Tensor:
+        there = torch.linalg.vector_norm((own * rows).flatten(1), dim=1)
+        return _block_norms(call, layer, rows) * edge.deviation + torch.minimum(injected, there)
+
+    deviation = torch.minimum(deviation, part(torch.ones_like(value, dtype=torch.bool)))
+    return Edge(value, deviation, elements, part=part)
+
+
+# a block of one input's own is worth its spectral norm up to this size
+_MOST_NEURONS = 1024
+
+
+def _block_norms(call: Call, layer: AffineLayer, rows: Tensor) -> Tensor:
+    """The norm of the changed weight between the numbers that move, of each input, (N,)."""
+    edge = call.edges[0]
+    assert edge.elements is not None
+    norms = torch.full_like(edge.deviation, call.change.perturbed_norm(layer))
+    small = min(call.change.state[layer.weight].shape[:2]) <= _MOST_NEURONS
+    if layer.matrix is None or not small or not bool(norms.isfinite().all()):
+        return norms
+    # of several rows h of one input: what moves in any of them
+    masks = [m.reshape(len(m), -1, m.shape[-1]).any(1) for m in (rows, edge.elements > 0)]
+    for index, (outputs, inputs) in enumerate(zip(*masks, strict=True)):
+        if edge.deviation[index] > 0 and not bool(outputs.all() and inputs.all()):
+            norms[index] = call.change.perturbed_norm(layer, Block(outputs, inputs))
+    return norms

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from netdistance.networks.change import Change
 from netdistance.networks.rules.base import Call, Edge, NoRuleError
 
 
@@ -53,14 +53,22 @@ class BatchNormRule:
                 raise NoRuleError(f"operator {call.describe()} has a variance below 0")
         scale, offset = _affine(before, module.eps)
         value = _channels(scale, edge.value) * edge.value + _channels(offset, edge.value)
+        reach = None if edge.reach is None else scale.abs().max() * edge.reach
         known = [tensor for tensor in after if tensor is not None]
         if len(known) < len(after):
-            return Edge(value, _in_ball(call.change, names, before, module.eps, edge))
+            radii = [call.change.distance(name) for name in names]
+            return replace(_in_ball(radii, before, module.eps, edge), value=value, reach=reach)
         scale_after, offset_after = _affine(known, module.eps)
         injected = _channels(scale_after - scale, edge.value) * edge.value
         injected = injected + _channels(offset_after - offset, edge.value)
         moved = torch.linalg.vector_norm(injected.flatten(1), dim=1)
-        return Edge(value, scale_after.abs().max() * edge.deviation + moved)
+        deviation = scale_after.abs().max() * edge.deviation + moved
+        if edge.reach is not None:
+            deviation = deviation + (scale_after - scale).abs().max() * edge.reach
+        if edge.elements is None:
+            return Edge(value, deviation, reach=reach)
+        elements = _channels(scale_after.abs(), edge.value) * edge.elements + injected.abs()
+        return Edge(value, deviation, elements, reach)
 
 
 def _affine(tensors: list[Tensor], eps: float) -> tuple[Tensor, Tensor]:
@@ -76,14 +84,19 @@ def _channels(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.ndim - 2))
 
 
-def _in_ball(
-    change: Change, names: list[str], before: list[Tensor], eps: float, edge: Edge
-) -> Tensor:
-    weight_radius, bias_radius = (change.distance(name) for name in names)
+def _in_ball(radii: list[float], before: list[Tensor], eps: float, edge: Edge) -> Edge:
+    """The bounds, of gain and bias that move by at most `radii`."""
+    weight_radius, bias_radius = radii
     deviations = torch.sqrt(before[1] + eps)
-    factor = ((before[2].abs() + weight_radius) / deviations).max()
+    factors = (before[2].abs() + weight_radius) / deviations
     normalised = (edge.value - _channels(before[0], edge.value)) / _channels(deviations, edge.value)
     largest = normalised.reshape(*normalised.shape[:2], -1).square().sum(2).amax(1).sqrt()
+    if edge.reach is not None:
+        largest = largest + edge.reach / deviations.min()
     positions = math.prod(edge.value.shape[2:])
-    result: Tensor = factor * edge.deviation + weight_radius * largest
-    return result + bias_radius * math.sqrt(positions)
+    deviation = factors.max() * edge.deviation + weight_radius * largest
+    deviation = deviation + bias_radius * math.sqrt(positions)
+    if edge.elements is None:
+        return Edge(edge.value, deviation)
+    injected = weight_radius * normalised.abs() + bias_radius
+    return Edge(edge.value, deviation, _channels(factors, edge.value) * edge.elements + injected)

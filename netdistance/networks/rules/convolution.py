@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from netdistance.linalg.conv_norm import conv_norm
-from netdistance.networks.change import AffineLayer
+from netdistance.networks.affine import AffineLayer
 from netdistance.networks.rules.base import Call, Edge, Parameter, affine
 
 _MODULES = {

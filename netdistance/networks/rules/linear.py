@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from netdistance.linalg.spectral_norm import spectral_norm
-from netdistance.networks.change import AffineLayer
+from netdistance.networks.affine import AffineLayer
 from netdistance.networks.rules.base import Call, Edge, Parameter, affine
 
 
@@ -58,6 +59,7 @@ def _layer(call: Call, weight: str, bias: str | None) -> AffineLayer:
         spread=lambda h: torch.linalg.vector_norm(h.flatten(1), dim=1),
         gain=1.0,
         positions=math.prod(call.edges[0].value.shape[1:-1]),
+        matrix=lambda weight: weight,
     )
 
 
@@ -86,6 +88,4 @@ class MatrixRule:
             return h @ weight
 
         layer = _layer(call, call.args[1].name, None)
-        return affine(call, AffineLayer(
-            layer.weight, None, forward, layer.norm, (), layer.spread, 1.0, layer.positions
-        ))  # fmt: skip
+        return affine(call, replace(layer, forward=forward, matrix=lambda weight: weight.T))

@@ -80,7 +80,7 @@ class MaxPoolRule:
             dilation = _per_axis(given.get("dilation", 1), axes)
             settings = zip(kernel, stride, dilation, strict=True)
             counts = [min(k, -(-(d * (k - 1) + 1) // s)) for k, s, d in settings]
-        return Edge(call.evaluate(), edge.deviation * math.sqrt(math.prod(counts)))
+        return edge.carried(call.evaluate(), math.sqrt(math.prod(counts)), call.elements)
 
 
 def _adaptive_windows(size: int, out: int) -> int:
@@ -109,4 +109,7 @@ class ExtremeRule:
 
     def apply(self, call: Call) -> Edge:
         """The extreme values, and the same bound."""
-        return Edge(call.evaluate(), call.edges[0].deviation)
+        edge, elements = call.edges[0], call.elements
+        if elements is not None and call.is_function(torch.amin, "amin"):
+            elements = -call.evaluate(lambda leaf: -leaf.elements)
+        return edge.carried(call.evaluate(), 1.0, elements)

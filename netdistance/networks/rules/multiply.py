@@ -36,7 +36,8 @@ class ScaleRule:
         edge = call.edges[0]
         factor = next((abs(arg) for arg in call.args if not isinstance(arg, Edge)), 1.0)
         divided = call.is_function(*_QUOTIENTS)
-        return Edge(call.evaluate(), edge.deviation * (1.0 / factor if divided else factor))
+        elements = None if call.elements is None else call.elements.abs()
+        return edge.carried(call.evaluate(), 1.0 / factor if divided else factor, elements)
 
 
 class ProductRule:
@@ -73,11 +74,12 @@ class ProductRule:
         if isinstance(b, Parameter):
             distance = torch.full_like(a.deviation, call.change.distance(b.name))
             shared = b.value.expand(*a.value.shape[:1], *_aligned(b.value, a.value).shape[1:])
-            b = Edge(shared, distance)
-        deviation = _bound(a, b)
-        if a.value.shape == b.value.shape:
-            deviation = torch.minimum(deviation, _bound(b, a))
-        return Edge(call.evaluate(), deviation)
+            b = Edge(shared, distance, reach=torch.zeros_like(distance))
+        if a.reach is None or b.reach is None:
+            return Edge(call.evaluate(), _smaller_bound(a, b))
+        # how far the product itself reaches from the one at the centre
+        reach = _smaller_bound(Edge(a.value, a.reach), Edge(b.value, b.reach))
+        return Edge(call.evaluate(), _smaller_bound(a, b), reach=reach)
 
 
 def _ordered(call: Call) -> tuple[Edge | Parameter, Edge | Parameter]:
@@ -93,11 +95,17 @@ def _aligned(small: Tensor, large: Tensor) -> Tensor:
     return small.reshape(*[1] * (large.ndim - small.ndim), *small.shape)
 
 
+def _smaller_bound(a: Edge, b: Edge) -> Tensor:
+    bound = _bound(a, b)
+    return torch.minimum(bound, _bound(b, a)) if a.value.shape == b.value.shape else bound
+
+
 def _bound(a: Edge, b: Edge) -> Tensor:
-    largest = b.rows.abs().amax(1)
+    largest = b.rows.abs().amax(1) + (0.0 if b.reach is None else b.reach)
     shape = b.value.shape
     axes = [axis for axis, size in enumerate(a.value.shape) if shape[axis] == 1 and size != 1]
     squares = a.value.square()
     groups = squares.sum(axes, keepdim=True) if axes else squares
     spread = groups.sqrt().reshape(len(largest), -1).amax(1)
+    spread = spread + (0.0 if a.reach is None else a.reach)
     return largest * a.deviation + b.deviation * (spread + a.deviation)

@@ -101,10 +101,12 @@ class NonnegativeRule:
 
 def _bounded(call: Call, edge: Edge, value: Tensor, at: int | None) -> Edge:
     if value.shape[:1] != edge.value.shape[:1] or value.numel() == 0:
-        return Edge(value, edge.deviation)  # refused, as one that mixes the inputs; or nothing
+        # refused, as one that mixes the inputs; or nothing
+        return edge.carried(value, 1.0, None)
     rows, columns = _sums(call, torch.ones_like(edge.value), at)
     _require_separate(call, edge.value, rows, at)
-    return Edge(value, edge.deviation * (rows.max() * columns.max()).sqrt())
+    elements = None if edge.elements is None else _piece(call, edge.elements, at).abs()
+    return edge.carried(value, (rows.max() * columns.max()).sqrt(), elements)
 
 
 def _sums(call: Call, ones: Tensor, at: int | None) -> tuple[Tensor, Tensor]:
@@ -135,7 +137,7 @@ def _require_separate(call: Call, value: Tensor, rows: Tensor, at: int | None) -
 
 
 def _piece(call: Call, value: Tensor, at: int | None) -> Tensor:
-    result = call.evaluate(value)
+    result = call.evaluate(lambda leaf: value)
     piece: Tensor = result if at is None else result[at]
     return piece
 

@@ -35,7 +35,7 @@ class ReshapeRule:
 
     def apply(self, call: Call) -> Edge:
         """The same deviation, reshaped."""
-        return Edge(call.evaluate(), call.edges[0].deviation)
+        return call.edges[0].carried(call.evaluate(), 1.0, call.elements)
 
 
 class SizeRule:

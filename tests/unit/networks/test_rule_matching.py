@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from netdistance.networks.change import KnownChange, Norms
+from netdistance.networks.affine import Norms
+from netdistance.networks.change import KnownChange
 from netdistance.networks.graph import bound_output, trace
 from netdistance.networks.rules import register, unregister
 from netdistance.networks.rules.activation import ACTIVATIONS
@@ -38,7 +39,7 @@ def edge_of(build: Callable[[], nn.Module], x: Tensor, size: float = 0.1) -> Edg
     state = {n: t.double() for n, t in network.module.state_dict().items()}
     norms, deviation = Norms(state), torch.full((len(x),), size, dtype=torch.float64)
     change = KnownChange(norms, norms)
-    return bound_output(trace(network), x.clone(), change, deviation=deviation)
+    return bound_output(trace(network), Edge(x.clone(), deviation), change)
 
 
 MIXING: dict[str, Callable[[Tensor], Tensor]] = {
