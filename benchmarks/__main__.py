@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import networks, spectral, weights
+from benchmarks import networks, spectral, tightness, weights
 
 BENCHMARKS: tuple[Callable[[], dict[str, float]], ...] = (
     weights.start_up,
@@ -22,6 +22,7 @@ BENCHMARKS: tuple[Callable[[], dict[str, float]], ...] = (
     networks.perturb_speed,
     networks.fromage_step,
     spectral.interval_speed,
+    tightness.tightness,
 )
 RESULTS = Path(__file__).with_name("results.json")
 

@@ -83,7 +83,7 @@ def test_first_order_holds_at_one_percent(real_data: Path, few: tuple[Path, Path
     )  # fmt: skip
     report = perturb(real_data / "checkpoints" / MNIST, options)
     assert report.sweep is not None
-    estimated = report.sweep[0].bounds[1].value
+    estimated = {row.name: row.value for row in report.sweep[0].bounds}["first_order_rms"]
     rms = report.sweep[0].deviation.rms
     assert isinstance(estimated, Estimate) and isinstance(rms, Estimate)
     assert estimated.value == pytest.approx(rms.value, rel=0.1)
