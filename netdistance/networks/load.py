@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.errors import CheckpointError, InputError, UsageError
-from netdistance.networks.batch import Batch, shape_of
+from netdistance.networks.batch import Batch, shape_of, without_padding
 from netdistance.networks.hugging_face import build_hugging_face
 from netdistance.networks.members import member
 
@@ -38,6 +38,8 @@ class Network:
 
     def __call__(self, state: State, inputs: Batch) -> Tensor:
         """The output for a batch, with the weights of `state`; neither is changed.
+
+        It is 0 at positions of padding (`batch.without_padding`).
 
         Raises:
             InputError: the network does not accept the inputs, or returns no tensor.
@@ -71,7 +73,7 @@ class Network:
                 f"{self.name}: returns {kind} of shape {tuple(output.shape)}, expected numbers of "
                 "floating point, such as scores"
             )
-        return output if output.ndim > 1 else output.unsqueeze(1)
+        return without_padding(output, inputs) if output.ndim > 1 else output.unsqueeze(1)
 
     @property
     def parameters(self) -> tuple[str, ...]:

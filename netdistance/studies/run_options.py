@@ -78,6 +78,7 @@ def open_run(options: RunOptions) -> Run:
     """
     options.require_runnable()
     # imported here: weights alone never import torch
+    from netdistance.networks.batch import padding_note
     from netdistance.networks.inputs import load_inputs, load_targets, random_inputs
     from netdistance.networks.load import load_network
 
@@ -94,6 +95,8 @@ def open_run(options: RunOptions) -> Run:
         options.model, device=options.device, dtype=options.dtype, output=options.output
     )
     where = {"inputs": data.note, "device": str(network.device)}
+    if (padding := padding_note(data.values)) is not None:
+        where["padding"] = padding
     return Run(network, data.values, targets, where)
 
 
