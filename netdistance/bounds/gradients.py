@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netdistance.errors import InputError
+from netdistance.errors import InputError, first_line
 from netdistance.networks.batch import Batch
-from netdistance.networks.load import Network, State, first_line
+from netdistance.networks.load import Network, State
 
 
 class NoGradientError(Exception):
