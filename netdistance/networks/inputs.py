@@ -116,8 +116,8 @@ def _prepared(array: NDArray[Any], where: str) -> tuple[Tensor, str]:
     elif array.dtype.kind in "iu":
         array = as_int64(array, where)
     elif array.dtype.kind != "b":
-        expected = "expected floats, whole numbers or truth values"
-        raise InputError(f"{where}: holds {array.dtype}, {expected}; convert it")
+        expected = "expected numbers: floats, whole numbers or truth values"
+        raise InputError(f"{where}: holds {array.dtype}, {expected}")
     return torch.from_numpy(np.ascontiguousarray(array)), note
 
 
