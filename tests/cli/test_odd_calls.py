@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[NetDistanceError], tuple[str, ...]]]
     "objects": ({"inputs": {"x": np.array([None, "a"])}}, InputError, ("<inputs> x", "ndarray")),
     "generator": ({"inputs": iter(X)}, InputError, ("makes no array", "expected a tensor")),
     "meta": ({"inputs": X.to("meta")}, InputError, ("without data", "on the CPU")),
-    "complex": ({"inputs": X.to(torch.complex64)}, InputError, ("complex64", "expected numbers: floats")),
+    "complex": ({"inputs": X.to(torch.complex64)}, InputError, ("complex64", "numbers: floats")),
     "quantised": ({"inputs": QUANTISED}, InputError,
                   ("dequantize()",)),
     "keys": ({"inputs": {1: X, 2: X}}, InputError, ("key 1", "forward arguments")),
