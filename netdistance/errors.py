@@ -63,3 +63,8 @@ def exit_code(error: NetDistanceError) -> int:
     3
     """
     return next((code for cls, code in EXIT_CODES if isinstance(error, cls)), EXIT_INTERNAL)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return next(iter(str(error).strip().splitlines()), "no message")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from netdistance.bounds.gradients import gradients, tracked_outputs
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import Reference
@@ -32,8 +33,13 @@ def worst_found(
     conditional gradient steps D_l <- radius_l g_l / |g_l|: every iterate lies on the sphere, and on
     a linear network (a convex objective) no step descends. The best iterate counts. Cost: `steps`
     forward and backward passes of one input, for each input.
+
+    Raises:
+        NoGradientError: the network gives no gradient to follow.
     """
     found = torch.zeros(len(inputs), dtype=torch.float64)
+    if not names:  # nothing moves
+        return torch.where(reference.usable.cpu(), found, torch.nan)
     for index in range(len(inputs)):
         one = Reference(reference.outputs[index : index + 1], reference.norms[index : index + 1])
         batch = inputs[index : index + 1].to(network.device)
@@ -61,15 +67,13 @@ def _ascend(
     for _ in range(steps):
         leaves = {name: (state[name] + change[name]).requires_grad_() for name in names}
         moved = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
-        outputs = network(moved, batch).flatten(1)
+        outputs = tracked_outputs(network, moved, batch)
         deviation = float(reference.deviation(outputs.detach()))
         # at the edge of float32 a perturbed network may overflow: that is no finite deviation
         best = max(best, deviation) if deviation < float("inf") else best
         loss = (outputs - reference.outputs).square().sum()
-        if not loss.requires_grad:
-            break
-        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        for name, gradient in zip(names, gradients, strict=True):
+        slopes = gradients(loss, list(leaves.values()))
+        for name, gradient in zip(names, slopes, strict=True):
             norm = 0.0 if gradient is None else float(torch.linalg.vector_norm(gradient))
             if gradient is not None and 0.0 < norm < float("inf"):
                 change[name] = gradient * (radii[name] / norm)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from netdistance.bounds.gradients import NoGradientError, gradients, tracked_outputs
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import UNDEFINED
@@ -25,16 +26,16 @@ class FirstOrder:
 
     energies: Mapping[str, Tensor]  # (probes,) float64 each
     inputs: int  # those that have a deviation
-    differentiable: bool = True
+    skipped: str = ""  # why there is no gradient
 
     def rms(self, names: Sequence[str]) -> Quantity:
         """The root mean square deviation with independent noise on each named tensor."""
-        if self.inputs == 0:
-            return Skipped(UNDEFINED)
+        if names and self.skipped:
+            return Skipped(self.skipped)
         if not names:
             return Estimate(0.0, 0.0)
-        if not self.differentiable:
-            return Skipped("the forward gives no gradient")
+        if self.inputs == 0:
+            return Skipped(UNDEFINED)
         squares = torch.stack([self.energies[name] for name in names]).sum(0) / self.inputs
         if not bool(torch.isfinite(squares).all()):
             return Skipped("a gradient is not finite")
@@ -65,18 +66,20 @@ def first_order(
     ties = network.ties
     tracked = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
     energies = {name: torch.zeros(probes, dtype=torch.float64) for name in names}
-    counted, differentiable = 0, True
-    for batch in inputs.split(batch_size):
-        outputs = network(tracked, batch.to(network.device)).flatten(1)
-        differentiable = differentiable and outputs.requires_grad
-        norms = torch.linalg.vector_norm(outputs.detach(), dim=1, keepdim=True)
-        usable = torch.isfinite(norms) & (norms > 0)
-        counted += int(usable.sum())
-        weight = torch.where(usable, 1.0 / norms, 0.0)
-        for probe in range(probes):
-            signs = torch.randint(0, 2, outputs.shape, generator=generator).mul_(2).sub_(1)
-            _add_energies(energies, probe, outputs, signs.to(weight) * weight, leaves)
-    return FirstOrder(energies, counted, differentiable)
+    counted = 0
+    try:
+        for batch in inputs.split(batch_size) if names else ():
+            outputs = tracked_outputs(network, tracked, batch.to(network.device))
+            norms = torch.linalg.vector_norm(outputs.detach(), dim=1, keepdim=True)
+            usable = torch.isfinite(norms) & (norms > 0)
+            counted += int(usable.sum())
+            weight = torch.where(usable, 1.0 / norms, 0.0)
+            for probe in range(probes):
+                signs = torch.randint(0, 2, outputs.shape, generator=generator).mul_(2).sub_(1)
+                _add_energies(energies, probe, outputs, signs.to(weight) * weight, leaves)
+    except NoGradientError as error:
+        return FirstOrder(energies, counted, str(error))
+    return FirstOrder(energies, counted)
 
 
 def _add_energies(
@@ -87,12 +90,8 @@ def _add_energies(
     leaves: Mapping[str, Tensor],
 ) -> None:
     """Add |W_l|^2 / n_l |d(direction . f)/dW_l|^2 to each tensor's estimate of this probe."""
-    if not outputs.requires_grad:
-        return
-    gradients = torch.autograd.grad(
-        outputs, list(leaves.values()), direction, retain_graph=True, allow_unused=True
-    )
-    for (name, weight), gradient in zip(leaves.items(), gradients, strict=True):
+    found = gradients(outputs, list(leaves.values()), direction, again=True)
+    for (name, weight), gradient in zip(leaves.items(), found, strict=True):
         if gradient is not None:
             variance = weight.detach().double().square().mean()
             energies[name][probe] += float(variance * gradient.double().square().sum())

@@ -12,6 +12,7 @@ from torch import Tensor
 from netdistance.bounds.attack import worst_found
 from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.estimates import FirstOrder, at_level, first_order
+from netdistance.bounds.gradients import NoGradientError
 from netdistance.bounds.trust import MODEL, trust_of_sum
 from netdistance.probes.deviation import largest, over_draws, quantiles
 from netdistance.probes.noise_sweep import Draws, NoiseSweep
@@ -49,7 +50,7 @@ class Ladder:
             BoundViolationError: the certificate lies below a measurement.
         """
         every = torch.stack(draws.deviations)
-        attacked = _attack(self.sweep, self.scope, level, len(self.certifier.inputs))
+        attack, attacked = _attack(self.sweep, self.scope, level, len(self.certifier.inputs))
         return SweepPoint(
             noise=text,
             scope=self.scope,
@@ -59,7 +60,7 @@ class Ladder:
                 quantiles(every),
             ),
             accuracy=draws.accuracy,
-            attack=largest(attacked),
+            attack=attack,
             bounds=(
                 *self._certificates(level, every, attacked),
                 self._estimate(level, draws),
@@ -78,7 +79,8 @@ class Ladder:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""
         again = self.sweep.in_float64(covered)
         draws = again.measure({"": level}, (self.scope,))["", self.scope]
-        return largest(torch.cat([*draws.deviations, _attack(again, self.scope, level, covered)]))
+        _, attacked = _attack(again, self.scope, level, covered)
+        return largest(torch.cat([*draws.deviations, attacked]))
 
     def _estimate(self, level: float, draws: Draws) -> BoundRow:
         covered = min(ESTIMATE_INPUTS, len(self.sweep.inputs))
@@ -105,16 +107,23 @@ class Ladder:
         return replace(row, inputs=len(self.sweep.inputs), measured=worst)
 
 
-def _attack(sweep: NoiseSweep, scope: Scope, level: float, inputs: int) -> Tensor:
-    return worst_found(
-        sweep.network,
-        sweep.state,
-        sweep.reference.first(inputs),
-        sweep.inputs[:inputs],
-        sweep.names(scope),
-        level,
-        seed=sweep.seed,
-    )
+def _attack(
+    sweep: NoiseSweep, scope: Scope, level: float, inputs: int
+) -> tuple[Exact | Skipped, Tensor]:
+    """The worst found, and what was found for each input: for none where there is no gradient."""
+    try:
+        found = worst_found(
+            sweep.network,
+            sweep.state,
+            sweep.reference.first(inputs),
+            sweep.inputs[:inputs],
+            sweep.names(scope),
+            level,
+            seed=sweep.seed,
+        )
+    except NoGradientError as error:
+        return Skipped(str(error)), torch.zeros(0, dtype=torch.float64)
+    return largest(found), found
 
 
 def sweep_points(

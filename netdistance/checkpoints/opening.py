@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,12 @@ def _open_torch(path: Path) -> Checkpoint:
     return TorchCheckpoint(path)
 
 
+def _open_torch_arrays(path: Path) -> Checkpoint:
+    from netdistance.checkpoints.torch_pickle import TorchCheckpoint
+
+    return TorchCheckpoint(path, unnamed=True)
+
+
 def _open_index(path: Path) -> Checkpoint:
     return ShardedCheckpoint(path, _open_shard)
 
@@ -78,6 +84,7 @@ _NOT_WEIGHTS = (
     (b"version https://git-lfs", "a git-LFS pointer, not weights; run git lfs pull"),
     (b"<!doctype html", "looks like an HTML page, not weights; download the file itself"),
     (b"<html", "looks like an HTML page, not weights; download the file itself"),
+    (b"pk\x05\x06", "an empty archive, as numpy.savez writes of no arrays"),
     (b"\x93numpy", "a single .npy array without a name; save it with numpy.savez"),
 )
 
@@ -100,6 +107,18 @@ def open_checkpoint(source: Source) -> Checkpoint:
         return StateDictCheckpoint(source)
     kind = type(source).__name__
     raise TypeError(f"a checkpoint is a path, a module or a mapping of tensors, not a {kind}")
+
+
+def open_arrays(path: Path) -> Checkpoint:
+    """As open_checkpoint for a file of arrays: one that torch saved may hold one alone, called ''.
+
+    Raises:
+        CheckpointError: as open_checkpoint.
+    """
+    of_arrays = (
+        replace(f, open=_open_torch_arrays) if f.open is _open_torch else f for f in FORMATS
+    )
+    return _open_file(path, tuple(of_arrays))
 
 
 def _open_path(path: Path) -> Checkpoint:

@@ -43,8 +43,12 @@ class TorchCheckpoint(Checkpoint):
 
     format = "torch"
 
-    def __init__(self, path: Path) -> None:
-        """Load with `weights_only=True`. Raises CheckpointError where torch refuses."""
+    def __init__(self, path: Path, *, unnamed: bool = False) -> None:
+        """Load with `weights_only=True`; where `unnamed`, one tensor alone is called ''.
+
+        Raises:
+            CheckpointError: torch refuses, or there is no state dict.
+        """
         self.path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -52,7 +56,8 @@ class TorchCheckpoint(Checkpoint):
             self.nbytes = self._state.nbytes
             records = _record_sizes(path)
             loaded = _load(path, self._descriptor, zipped=records is not None)
-            content, opened = unwrap(loaded, path)
+            alone = unnamed and isinstance(loaded, torch.Tensor)
+            content, opened = unwrap({"": loaded} if alone else loaded, path)
             tensors, left_out = named_tensors(content, torch.Tensor, path)
             sizes = range(self.nbytes + 1) if records is None else records
             _require_stored(tensors, sizes, path)

@@ -21,7 +21,7 @@ class Arguments:
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
 
-    def __getitem__(self, part: slice) -> Arguments:
+    def __getitem__(self, part: slice | list[int]) -> Arguments:
         return self._each(lambda tensor: tensor[part])
 
     def split(self, size: int) -> tuple[Arguments, ...]:
@@ -48,6 +48,38 @@ def as_double(batch: Tensor) -> Tensor:
 def in_float64(batch: Batch) -> Batch:
     """Whatever floats in it in float64."""
     return as_double(batch) if isinstance(batch, Tensor) else batch.double()
+
+
+def counted_positions(batch: Batch) -> Tensor | None:
+    """Which of T positions of each input count, (N, T) bool, by its attention_mask; None if none.
+
+    A decoder has positions of its own, which the mask of the encoder's says nothing of.
+    """
+    if isinstance(batch, Tensor) or any(name.startswith("decoder_") for name in batch.tensors):
+        return None
+    mask = batch.tensors.get("attention_mask")
+    return mask != 0 if mask is not None and mask.ndim == 2 else None
+
+
+def without_padding(values: Tensor, batch: Batch) -> Tensor:
+    """Values of (N, T, ...) with 0 at positions of padding, so that these move no norm.
+
+    Others as they are, also of (N, T) alone: T numbers may be scores of T classes.
+    """
+    counted = counted_positions(batch)
+    if counted is None or values.ndim < 3 or values.shape[:2] != counted.shape:
+        return values
+    padding = ~counted.to(values.device)
+    return values.masked_fill(padding.view(*padding.shape, *[1] * (values.ndim - 2)), 0.0)
+
+
+def padding_note(batch: Batch) -> str | None:
+    """How many positions are left out, in words; None where none is."""
+    counted = counted_positions(batch)
+    if counted is None or bool(counted.all()):
+        return None
+    left_out = f"{int((~counted).sum()):,} of {counted.numel():,} positions"
+    return f"{left_out} have attention_mask 0 and are left out where there is a row for each"
 
 
 def shape_of(batch: Batch) -> str:

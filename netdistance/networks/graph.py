@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from netdistance.errors import first_line
 from netdistance.networks.change import Change
-from netdistance.networks.load import Network, first_line
+from netdistance.networks.load import Network
 from netdistance.networks.rules import RULES, registered, whole_modules
 from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter
 

@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netdistance.checkpoints import open_checkpoint
+from netdistance.checkpoints.opening import open_arrays
 from netdistance.errors import CheckpointError, InputError, UsageError
+from netdistance.networks.arrays import as_array, as_int64
 from netdistance.networks.batch import Arguments, Batch
 
 # the type byte of an IDX file (http://yann.lecun.com/exdb/mnist/): big-endian numbers
@@ -51,7 +52,9 @@ def load_inputs(source: InputSource) -> Inputs:
     """
     if not isinstance(source, str | os.PathLike):
         found = source if isinstance(source, Mapping) else {"": source}
-        named = {name: _as_array(value) for name, value in found.items()}
+        named = {
+            name: as_array(value, f"<inputs> {name}".rstrip()) for name, value in found.items()
+        }
         where = Path("<inputs>")
     else:
         where = Path(source)
@@ -59,6 +62,9 @@ def load_inputs(source: InputSource) -> Inputs:
         named = _named(where) if _is_archive(raw) else {"": _array(where, raw)}
     if not named:
         raise InputError(f"{where}: holds no arrays")
+    if others := [name for name in named if not isinstance(name, str)]:
+        what = f"a mapping with the key {others[0]!r}, expected names of forward arguments"
+        raise InputError(f"{where}: {what}")
     ready = {n: _prepared(array, f"{where} {n}".rstrip()) for n, array in named.items()}
     counts = {name: len(tensor) for name, (tensor, _) in ready.items()}
     if len(set(counts.values())) > 1:
@@ -108,17 +114,11 @@ def _prepared(array: NDArray[Any], where: str) -> tuple[Tensor, str]:
         if not np.isfinite(array).all():
             raise InputError(f"{where}: holds NaN or infinity as float32, expected finite inputs")
     elif array.dtype.kind in "iu":
-        array = array.astype(np.int64)
+        array = as_int64(array, where)
     elif array.dtype.kind != "b":
-        raise InputError(f"{where}: holds {array.dtype}, expected numbers")
+        expected = "expected numbers: floats, whole numbers or truth values"
+        raise InputError(f"{where}: holds {array.dtype}, {expected}")
     return torch.from_numpy(np.ascontiguousarray(array)), note
-
-
-def _as_array(value: Any) -> NDArray[Any]:
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = value.float() if value.dtype == torch.bfloat16 else value
-    return np.asarray(value)
 
 
 def _is_archive(raw: bytes) -> bool:
@@ -129,38 +129,43 @@ def _is_archive(raw: bytes) -> bool:
 def _named(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a .npz, .safetensors or torch file, by name."""
     try:
-        with open_checkpoint(path) as file:
+        with open_arrays(path) as file:
             return {name: file.read(name) for name in file.specs}
     except CheckpointError as error:
+        why = str(error).removeprefix(f"{path}: ")
         what = "neither .npy nor IDX, nor arrays by name"
-        raise InputError(f"{path}: {what} ({error}); save the inputs with numpy.save") from error
+        raise InputError(f"{path}: {what} ({why}); save the inputs with numpy.save") from error
 
 
-def load_targets(path: str | os.PathLike[str], expected: int) -> Tensor:
+def load_targets(source: str | os.PathLike[str] | Tensor | NDArray[Any], expected: int) -> Tensor:
     """Class labels, one for each input, as int64 (N,), or one for each token, (N, T).
 
     Raises:
-        InputError: not integers, or not one for each of the `expected` inputs.
+        InputError: not integers of 64 bits, or not one for each of the `expected` inputs.
     """
-    array = _array(Path(path), _bytes_of(Path(path)))
+    if isinstance(source, str | os.PathLike):
+        where = os.fspath(source)
+        array = _array(Path(source), _bytes_of(Path(source)))
+    else:
+        where, array = "<targets>", as_array(source, "<targets>")
     if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
         raise InputError(
-            f"{path}: holds {array.dtype} {_shape(array)}, expected integer labels (N,), or (N, T) "
-            "where each of T tokens has one"
+            f"{where}: holds {array.dtype} {_shape(array)}, expected integer labels (N,), or (N, T)"
+            " where each of T tokens has one"
         )
     if array.shape[0] != expected:
         raise InputError(
-            f"{path}: holds {array.shape[0]} labels, expected {expected}, one per input"
+            f"{where}: holds {array.shape[0]} labels, expected {expected}, one per input"
         )
-    return torch.from_numpy(array.astype(np.int64))
+    return torch.from_numpy(as_int64(array, where))
 
 
 def _bytes_of(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise InputError(
-                f"{path}: no such file" if not path.exists() else f"{path}: not a file"
-            )
+            found = "no such file" if not path.exists() else "a folder" if path.is_dir() else ""
+            what = found or "not a regular file"
+            raise InputError(f"{path}: {what}, expected a file of arrays such as .npy or .npz")
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             with gzip.open(path) as stream:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.errors import CheckpointError, InputError, UsageError
-from netdistance.networks.batch import Batch, shape_of
-from netdistance.networks.hugging_face import build_hugging_face
+from netdistance.errors import CheckpointError, InputError, UsageError, first_line
+from netdistance.networks.batch import Batch, shape_of, without_padding
+from netdistance.networks.build import Model, built
 from netdistance.networks.members import member
 
 # what a network can be told to compute in
@@ -38,6 +32,8 @@ class Network:
 
     def __call__(self, state: State, inputs: Batch) -> Tensor:
         """The output for a batch, with the weights of `state`; neither is changed.
+
+        It is 0 at positions of padding (`batch.without_padding`).
 
         Raises:
             InputError: the network does not accept the inputs, or returns no tensor.
@@ -71,7 +67,7 @@ class Network:
                 f"{self.name}: returns {kind} of shape {tuple(output.shape)}, expected numbers of "
                 "floating point, such as scores"
             )
-        return output if output.ndim > 1 else output.unsqueeze(1)
+        return without_padding(output, inputs) if output.ndim > 1 else output.unsqueeze(1)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -145,9 +141,6 @@ class Network:
         return torch.from_numpy(checkpoint.read(name)).to(self.device, target.dtype)
 
 
-Model = str | nn.Module
-
-
 def load_network(
     spec: Model, *, device: str = "auto", dtype: str | None = None, output: str | None = None
 ) -> Network:
@@ -158,14 +151,11 @@ def load_network(
     a structured output that counts.
 
     Raises:
-        UsageError: the spec is empty in part, or CUDA is asked for and absent.
+        UsageError: the spec is empty in part, no name and no module, or the device is absent.
         InputError: the module, factory or folder cannot be imported, or returns no torch.nn.Module.
     """
     where = choose_device(device)
-    if isinstance(spec, nn.Module):
-        name, network = f"<{type(spec).__name__}>", copy.deepcopy(spec)
-    else:
-        name, network = spec, _built(spec)
+    name, network = built(spec)
     if dtype is not None and dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     try:
@@ -178,64 +168,15 @@ def load_network(
     return Network(network, name, where, output)
 
 
-def _built(spec: str) -> nn.Module:
-    if is_hugging_face(spec):
-        return build_hugging_face(spec)
-    source, _, factory_name = spec.rpartition(":")
-    if not source or not factory_name:
-        raise UsageError(f"--model {spec}: expected file.py:factory or package.module:factory")
-    module = _import(source)
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        raise InputError(f"{source}: has no callable {factory_name!r}; name a function in it")
-    try:
-        # its initial weights are never used: drawing them leaves the caller's generator as it was
-        with torch.random.fork_rng(devices=[]):
-            network = factory()
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(
-            f"{spec}: the factory failed: {what}; it is called with no arguments"
-        ) from error
-    if not isinstance(network, nn.Module):
-        kind = type(network).__name__
-        raise InputError(f"{spec}: returned a {kind}, expected a torch.nn.Module")
-    return network
-
-
-def is_hugging_face(spec: Model) -> bool:
-    """Whether a model is a folder or hub id rather than a factory or a module."""
-    return isinstance(spec, str) and bool(spec) and ":" not in spec and not spec.endswith(".py")
-
-
 def choose_device(name: str) -> torch.device:
     """The torch device for auto, cpu or cuda."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device {name!r}: expected auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: no CUDA device is available; use --device cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def _import(source: str) -> ModuleType:
-    try:
-        if not source.endswith(".py"):
-            return importlib.import_module(source)
-        path = Path(source)
-        if not path.is_file():
-            raise InputError(f"{source}: no such file")
-        spec = importlib.util.spec_from_file_location(f"netdistance_model_{path.stem}", path)
-        if spec is None or spec.loader is None:
-            raise InputError(f"{source}: is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses in the file look themselves up there
-        spec.loader.exec_module(module)
-        return module
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(f"{source}: importing it failed: {what}") from error
 
 
 def _forward_arguments(inputs: Batch, state: State) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -272,11 +213,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     # the CPU's allocator raises a plain RuntimeError
     known = (torch.OutOfMemoryError, MemoryError)
     return isinstance(error, known) or "can't allocate memory" in str(error)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _few(names: set[str]) -> str:

@@ -11,7 +11,8 @@ from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.pairing.layers import layer_of
 from netdistance.probes.deviation import Reference, mean_over_inputs, run
-from netdistance.probes.layer_deviation import call_order, same
+from netdistance.probes.layer_deviation import same
+from netdistance.probes.parts import call_order
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.document import AttributionRow, Scheme

@@ -161,18 +161,26 @@ def same_top1(a: Tensor, b: Tensor) -> Tensor:
     return (first == top1(b)) & (first >= 0)
 
 
+# the label of what does not count, as in torch.nn.functional.cross_entropy
+IGNORED = -100
+
+
 def require_classes(targets: Tensor, outputs: Tensor) -> None:
-    """Check that every label is the number of an output.
+    """Check that every label is the number of an output, or -100, which does not count.
 
     Raises:
-        InputError: a label is out of range, or there is one output only.
+        InputError: a label is out of range, none counts, or there is one output only.
     """
-    classes, low, high = outputs.shape[1], int(targets.min()), int(targets.max())
+    classes, labels = outputs.shape[1], targets[targets != IGNORED]
     if classes < 2:
         raise InputError("--targets: the network has one output, and labels need two or more")
+    if not len(labels):
+        raise InputError(f"--targets: every label is {IGNORED}, which does not count")
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(
-            f"--targets: labels from {low} to {high}, expected 0 to {classes - 1}, one per output"
+            f"--targets: labels from {low} to {high}, expected 0 to {classes - 1}, one per output "
+            f"({IGNORED}: does not count)"
         )
 
 

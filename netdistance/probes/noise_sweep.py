@@ -11,6 +11,7 @@ from netdistance.errors import InputError, UsageError
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
+    IGNORED,
     Reference,
     fraction,
     hits,
@@ -30,7 +31,7 @@ NO_TARGETS = Skipped("needs --targets")
 
 @dataclass(slots=True)
 class Draws:
-    """What every draw at one level and scope did: deviations (N,) each, and hits (N,) each."""
+    """What every draw at one level and scope did: deviations (N,) each, and hits of its labels."""
 
     deviations: list[Tensor] = field(default_factory=list)
     hits: list[Tensor] = field(default_factory=list)
@@ -90,7 +91,7 @@ class NoiseSweep:
         """The accuracy without noise."""
         if self.targets is None:
             return NO_TARGETS
-        return fraction(hits(self.reference.outputs, self.targets))
+        return fraction(_hits(self.reference.outputs, self.targets))
 
     def names(self, scope: Scope) -> tuple[str, ...]:
         """The parameters that noise of this scope moves."""
@@ -123,7 +124,12 @@ class NoiseSweep:
         outputs = run(self.network, state, self.inputs, batch_size=self.batch_size)
         into.deviations.append(self.reference.deviation(outputs).cpu())
         if self.targets is not None:
-            into.hits.append(hits(outputs, self.targets))
+            into.hits.append(_hits(outputs, self.targets))
+
+
+def _hits(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Whether the largest output is at its label, for the inputs whose label counts; bool."""
+    return hits(outputs, targets)[targets != IGNORED]
 
 
 def _require_one_label(shape: tuple[int, int] | Skipped, targets: Tensor, name: str) -> None:

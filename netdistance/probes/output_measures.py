@@ -16,6 +16,7 @@ from netdistance.errors import InputError
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
+    IGNORED,
     Reference,
     agreement,
     fraction,
@@ -28,8 +29,6 @@ from netdistance.probes.deviation import (
 from netdistance.quantities import Estimate, Quantity, Skipped
 from netdistance.report.document import DeviationRow
 
-# the label of a token that does not count, as in torch.nn.functional.cross_entropy
-IGNORED = -100
 # numbers that are turned into float64 at a time
 _BLOCK = 1 << 22
 
@@ -42,8 +41,8 @@ def score_shape(network: Network, state: State, inputs: Batch) -> tuple[int, int
     """
     with torch.inference_mode():
         shape = tuple(network(state, inputs[:1].to(network.device)).shape[1:])
-    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs.tensors.values())
-    tokens = not any(tensor.is_floating_point() for tensor in tensors)
+    named = {"": inputs} if isinstance(inputs, Tensor) else inputs.tensors
+    tokens = not any(t.is_floating_point() for n, t in named.items() if n != "attention_mask")
     if len(shape) == 2 and tokens and shape[1] > 1:
         return shape[0], shape[1]
     if math.prod(shape) == 1:
@@ -55,11 +54,16 @@ def score_shape(network: Network, state: State, inputs: Batch) -> tuple[int, int
 
 
 def deviation_rows(
-    reference: Reference, outputs: Tensor, targets: Tensor | None, shape: tuple[int, int] | Skipped
+    reference: Reference,
+    outputs: Tensor,
+    targets: Tensor | None,
+    shape: tuple[int, int] | Skipped,
+    positions: Tensor | None = None,
 ) -> tuple[DeviationRow, ...]:
     """What b's outputs (N, outputs) do against a's: deviation, agreement, KL, margins.
 
-    With targets, (N,) or a label for each token (N, T), both accuracies and losses too.
+    With targets, (N,) or a label for each token (N, T), both accuracies and losses too. Where there
+    is a row for each of `positions`, (N, T) bool, only those that are true count.
 
     Raises:
         InputError: the targets do not fit the outputs.
@@ -74,9 +78,12 @@ def deviation_rows(
     if isinstance(shape, Skipped):
         return (*rows, *_without_scores(shape, targets is not None))
     a, b = (values.view(len(values), *shape) for values in (reference.outputs, outputs))
-    rows += _rows_without_targets(a, b)
+    counted = torch.ones(a.shape[:2], dtype=torch.bool)
+    if positions is not None and positions.shape == counted.shape:
+        counted = positions.cpu()
+    rows += _rows_without_targets(a, b, counted)
     if targets is not None:
-        rows += _rows_with_targets(a, b, _fitted(targets, a))
+        rows += _rows_with_targets(a, b, _fitted(targets, a).where(counted, IGNORED))
     return tuple(rows)
 
 
@@ -89,39 +96,38 @@ def _without_scores(why: Skipped, with_targets: bool) -> list[DeviationRow]:
     return [DeviationRow(name, why) for name in names]
 
 
-def _rows_without_targets(a: Tensor, b: Tensor) -> list[DeviationRow]:
-    """Agreement, KL and margins of scores (N, T, C)."""
+def _rows_without_targets(a: Tensor, b: Tensor, counted: Tensor) -> list[DeviationRow]:
+    """Agreement, KL and margins of scores (N, T, C), of the rows that count, (N, T)."""
     tokens = a.shape[1] > 1
-    same = _mean(same_top1(a, b).double().cpu())
+    same = _mean(same_top1(a, b).double().cpu(), counted)
     divergence = _in_blocks(kl_divergence, a, b)
+    by_input = divergence.where(counted, 0.0).sum(1) / counted.sum(1)
     rows = [
         DeviationRow("top1_agreement", same if tokens else agreement(a[:, 0], b[:, 0])),
         DeviationRow(
             "kl_divergence",
-            _mean(divergence),
-            quantiles(divergence.flatten()),
-            _worst(divergence.mean(1)),
+            _mean(divergence, counted),
+            quantiles(divergence[counted]),
+            _worst(by_input),
         ),
     ]
     for side, scores in (("a", a), ("b", b)):
         margin = _in_blocks(margins, scores)
         rows.append(
-            DeviationRow(f"logit_margin_{side}", _mean(margin), quantiles(margin.flatten()))
+            DeviationRow(f"logit_margin_{side}", _mean(margin, counted), quantiles(margin[counted]))
         )
     return rows
 
 
 def _rows_with_targets(a: Tensor, b: Tensor, targets: Tensor) -> list[DeviationRow]:
     """Accuracy, loss and, for tokens, perplexity of both against labels (N, T)."""
+    require_classes(targets, a.flatten(0, 1))
     counted = targets != IGNORED
-    if not bool(counted.any()):
-        raise InputError(f"--targets: every label is {IGNORED}, which does not count")
-    require_classes(targets[counted], a.flatten(0, 1))
     accuracies, losses, perplexities = [], [], []
     for side, scores in (("a", a), ("b", b)):
-        right = hits(scores, targets).double()
-        one = scores.shape[1] == 1 and bool(counted.all())
-        accuracy = fraction(hits(scores[:, 0], targets[:, 0])) if one else _mean(right, counted)
+        right = hits(scores, targets)
+        one = scores.shape[1] == 1
+        accuracy = fraction(right[counted]) if one else _mean(right.double(), counted)
         loss = _mean(_in_blocks(cross_entropy, scores, targets.clamp_min(0)), counted)
         accuracies.append(DeviationRow(f"accuracy_{side}", accuracy))
         losses.append(DeviationRow(f"loss_{side}", loss))
@@ -181,13 +187,13 @@ def _in_blocks(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     return torch.cat([function(*(t[at : at + size] for t in tensors)).cpu() for at in starts])
 
 
-def _mean(values: Tensor, counted: Tensor | None = None) -> Quantity:
+def _mean(values: Tensor, counted: Tensor) -> Quantity:
     """The mean of (N, T) values over the rows that count; its standard error is over inputs.
 
     Rows of one input depend on each other, so an input is one draw: with c_i rows that sum to s_i,
     the mean is r = sum s / sum c, and its error that of the residuals s_i - r c_i over mean c.
     """
-    if counted is None or bool(counted.all()):
+    if bool(counted.all()):
         return mean_over_inputs(values.mean(1))
     sums = torch.where(counted, values, torch.zeros_like(values)).sum(1)
     if not bool(torch.isfinite(sums).all()):

@@ -77,6 +77,8 @@ def output_lines(report: Report, *, everything: bool) -> Lines:
         for row in known[:1]
         if row.worst_input is not None and everything
     ]
+    if padding := report.provenance.get("padding"):
+        lines += paragraph(str(padding), indent="  ")
     return [*lines, *_skipped(rows), ""]
 
 

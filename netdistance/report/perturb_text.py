@@ -28,6 +28,8 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
             lines += ["", title, *table(header, rows)]
             lines += _top1_lines([place for place in sweep if place.scope == scope])
     lines += ["", *_legend(report, with_accuracy)]
+    if padding := report.provenance.get("padding"):
+        lines += paragraph(str(padding), indent="  ")
     lines += exceeded_lines([row for place in sweep for row in place.bounds])
     for column, reason in sorted(_skipped(sweep)):
         lines += paragraph(f"{column} skipped: {reason}", indent="  ")

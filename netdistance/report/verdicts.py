@@ -149,7 +149,8 @@ def _outputs(report: Report) -> str:
         text += f" over {count(inputs, 'input')}"
     agreement = measured.get("top1_agreement", Skipped("no classes"))
     if not isinstance(agreement, Skipped):
-        text += f", and the top-1 answer stays the same for {_amount(agreement)} of them"
+        # of inputs, or of tokens
+        text += f", and {_amount(agreement)} of the top-1 answers stay the same"
     return text + "."
 
 

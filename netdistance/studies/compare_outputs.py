@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from netdistance.bounds.path import Path
 from netdistance.checkpoints import Checkpoint
+from netdistance.networks.batch import counted_positions
 from netdistance.probes.attribution import attribute
 from netdistance.probes.layer_deviation import layer_deviation
 from netdistance.probes.output_measures import deviation_rows, score_shape
@@ -45,7 +46,8 @@ def add_outputs(
             points.append(path.place(t, outputs, report))
             advance(1)
     shape = score_shape(network, path.a, inputs)
-    deviation = deviation_rows(path.reference, outputs, opened.targets, shape)
+    counted = counted_positions(inputs)
+    deviation = deviation_rows(path.reference, outputs, opened.targets, shape, counted)
     layers = layer_deviation(*pair, batch_size=batch_size, progress=progress)
     attribution = attribute(*pair, batch_size=batch_size, progress=progress)
     ranks = DeviationRow("rank_correlation", rank_correlation(report.tensors, attribution))

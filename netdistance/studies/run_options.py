@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from netdistance.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from netdistance.networks.batch import Batch
+    from netdistance.networks.build import Model
     from netdistance.networks.inputs import Inputs, InputSource
-    from netdistance.networks.load import Model, Network
+    from netdistance.networks.load import Network
 
 PathLike = str | os.PathLike[str]
 
@@ -23,16 +25,16 @@ class RunOptions:
     """How a network is run.
 
     `model` is a module, or `package.module:factory` or `file.py:factory`: naming it runs its code.
-    `inputs` are a file or, from Python, arrays; `random_inputs` a shape such as "64,3,32,32" of
-    synthetic ones instead. `output` names the member of a structured output that counts. `dtype` is
-    what the network computes in, its own if None. Certificates and attack cover the first
-    `certify` inputs.
+    `inputs` and `targets` are files or, from Python, arrays; `random_inputs` a shape such as
+    "64,3,32,32" of synthetic inputs instead. `output` names the member of a structured output that
+    counts. `dtype` is what the network computes in, its own if None. Certificates and attack cover
+    the first `certify` inputs.
     """
 
     model: Model | None = None
     inputs: InputSource | None = None
     random_inputs: str | None = None
-    targets: PathLike | None = None
+    targets: PathLike | Tensor | NDArray[Any] | None = None
     output: str | None = None
     dtype: str | None = None
     certify: int = 16
@@ -51,6 +53,13 @@ class RunOptions:
             )
         if self.targets is not None and self.inputs is None:
             raise UsageError("--targets judge real inputs: give --inputs, not --random-inputs")
+        for name in ("inputs", "targets", "output", "random_inputs"):
+            if isinstance(value := getattr(self, name), str) and not value:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} is empty; name something, or leave {flag} out")
+        for name, least in (("certify", 0), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected {least} or more")
 
     @property
     def runs(self) -> bool:
@@ -78,6 +87,7 @@ def open_run(options: RunOptions) -> Run:
     """
     options.require_runnable()
     # imported here: weights alone never import torch
+    from netdistance.networks.batch import padding_note
     from netdistance.networks.inputs import load_inputs, load_targets, random_inputs
     from netdistance.networks.load import load_network
 
@@ -89,11 +99,15 @@ def open_run(options: RunOptions) -> Run:
     else:
         assert options.inputs is not None
         data = load_inputs(options.inputs)
-    targets = load_targets(options.targets, len(data.values)) if options.targets else None
+    targets = None
+    if options.targets is not None:
+        targets = load_targets(options.targets, len(data.values))
     network = load_network(
         options.model, device=options.device, dtype=options.dtype, output=options.output
     )
     where = {"inputs": data.note, "device": str(network.device)}
+    if (padding := padding_note(data.values)) is not None:
+        where["padding"] = padding
     return Run(network, data.values, targets, where)
 
 
@@ -102,9 +116,9 @@ def _is_text(source: InputSource | None) -> bool:
 
 
 def _texts(options: RunOptions) -> Inputs:
+    from netdistance.networks.build import is_hugging_face
     from netdistance.networks.hugging_face import read_texts, tokenize
     from netdistance.networks.inputs import Inputs
-    from netdistance.networks.load import is_hugging_face
 
     assert isinstance(options.inputs, str | os.PathLike)
     if not (isinstance(options.model, str) and is_hugging_face(options.model)):

@@ -84,6 +84,9 @@ WIDER: tuple[Case, ...] = (
     Case("exponential", _activated(nn.ELU, nn.SELU, lambda: nn.CELU(0.5)), (5,)),
     Case("soft", _activated(nn.Softplus, nn.Tanhshrink, nn.Softshrink, nn.LogSigmoid), (5,)),
     Case("approximate gelu", _activated(lambda: nn.GELU("tanh"), lambda: nn.LeakyReLU(-2.0)), (5,)),
+    Case("prelu", _activated(nn.PReLU, lambda: nn.PReLU(5)), (5,)),
+    Case("conv prelu", conv2d(lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.PReLU(4), nn.Conv2d(4, 2, 1)), 24), (2, 6, 5)),
     Case("functions", composed(lambda m, x: m["b"](torch.abs(m["a"](x)).clamp(max=1.5).sin()),
                                a=_linear(), b=_linear()), (5,)),
     Case("batch norm", _normalised, (6,)),

@@ -191,6 +191,31 @@ def test_labels_of_tokens(tmp_path: Path) -> None:
     assert error_problem(refused, 3, "compare takes those of tokens") == ""
 
 
+def test_a_label_of_minus_100_does_not_count(tmp_path: Path) -> None:
+    module, a, _ = states("plain")
+    b = {n: t + 0.4 * torch.sin(torch.arange(t.numel())).reshape(t.shape) for n, t in a.items()}
+    labels, x = np.arange(8) % 5, X.double()
+    labels[[1, 4, 5]] = -100
+    np.save(tmp_path / "y.npy", labels)
+    right = [
+        float((torch.func.functional_call(module.double(), s, (x,)).argmax(1).numpy() == labels)[
+            labels != -100].mean()) for s in ({n: t.double() for n, t in w.items()} for w in (a, b))
+    ]  # fmt: skip
+    given = {"model": module, "inputs": X, "targets": tmp_path / "y.npy", "certify": 1}
+    report = netdistance.compare(a, b, CompareOptions(**given))
+    found = {row.measure: row.value for row in report.deviation or ()}
+    assert [found[f"accuracy_{side}"].value for side in "ab"] == pytest.approx(right)
+    swept = netdistance.perturb(a, PerturbOptions(**given, draws=2, noise=("1e-4",)))
+    assert swept.reference_accuracy == found["accuracy_a"]
+    assert [place.accuracy.value for place in swept.sweep or ()] == pytest.approx([right[0]] * 2)
+    np.save(tmp_path / "y.npy", np.full(8, -100))
+    with pytest.raises(InputError, match="every label is -100"):
+        netdistance.perturb(a, PerturbOptions(**given))
+    np.save(tmp_path / "y.npy", np.full(8, -1))
+    with pytest.raises(InputError, match=r"labels from -1 to -1, expected 0 to 4.*-100: does not"):
+        netdistance.perturb(a, PerturbOptions(**given))
+
+
 def test_noise_beyond_what_float16_holds_is_usage(tmp_path: Path) -> None:
     outcome = invoke(
         "perturb", tmp_path / "a", "--model", "m.py:f", "--inputs", "x.npy", "--noise", "7e4"

@@ -106,6 +106,8 @@ LAWS: tuple[Law, ...] = (
     law("activation", 0.999, "relu", torch.relu, 5),
     law("activation", 0.99, "softplus at its threshold", lambda x: functional.softplus(x, 2, 0.1),
         3),
+    law("prelu", 0.9, "one weight", nn.PReLU, 5),
+    law("prelu", 0.9, "a weight for each channel", Layer(lambda: nn.PReLU(2)), *IMAGE),
     law("reshape", 0.999, "flatten", nn.Flatten, *IMAGE),
     law("piece", 0.999, "chunk", lambda x: x.chunk(2, 1)[1], 4, 3),
     law("piece", 0.7, "unpacked", _unpacked, 4, 3),

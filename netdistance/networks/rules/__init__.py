@@ -13,6 +13,7 @@ from netdistance.networks.rules.linear import LinearRule, MatrixRule
 from netdistance.networks.rules.maximum import ExtremeRule, MaxPoolRule
 from netdistance.networks.rules.multiply import ProductRule, ScaleRule
 from netdistance.networks.rules.nonnegative import NonnegativeRule, PieceRule
+from netdistance.networks.rules.prelu import PReLURule
 from netdistance.networks.rules.registry import register, registered, unregister, whole_modules
 from netdistance.networks.rules.shape import ReshapeRule, SizeRule
 
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     TransposedConvolutionRule(),
     BatchNormRule(),
     ActivationRule(),
+    PReLURule(),
     ReshapeRule(),
     SizeRule(),
     PieceRule(),

@@ -132,7 +132,7 @@ def test_every_truncation_is_one_error(tmp_path: Path) -> None:
 def test_absent_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_inputs(tmp_path / "absent.npy")
-    with pytest.raises(InputError, match="not a file"):
+    with pytest.raises(InputError, match="a folder, expected a file of arrays"):
         load_targets(tmp_path, 3)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from netdistance.errors import InputError
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import run
-from netdistance.probes.layer_deviation import call_order, layer_deviation, parts_of
+from netdistance.probes.layer_deviation import layer_deviation
+from netdistance.probes.parts import call_order, parts_of
 from netdistance.quantities import Estimate, Quantity, Skipped
 from netdistance.report.document import LayerRow
 from tests.cases.networks import SUPPORTED, Case, composed, mlp
@@ -166,11 +167,10 @@ def test_what_cannot_be_measured_says_why() -> None:
     case = Case("odd", Odd, (3, 4))
     rows = measured(case)
     why = {n: r.injected.reason for n, r in rows.items() if isinstance(r.injected, Skipped)}
-    assert set(why) == {"positions", "unused", "scale"}
-    assert "first axis" in why["positions"]
+    assert set(why) == {"positions", "unused"}
+    assert "one axis that counts the inputs" in why["positions"]
     assert "never called" in why["unused"]
-    assert "layers of its own" in why["scale"]
-    assert list(rows)[:4] == ["used", "positions", "recurrent", "attention"]
+    assert list(rows)[:5] == ["used", "positions", "recurrent", "attention", "scale"]
     assert {"attention.in_proj_weight", "attention.out_proj.weight"} <= {
         name for part in parts_of(case.network()) for name in part.tensors.values()
     }
