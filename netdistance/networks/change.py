@@ -94,7 +94,11 @@ class NoChange:
     """The weights stay: what the graph computes is then all that is asked for."""
 
     state: Mapping[str, Tensor]
-    confidence: float = 1.0
+
+    @property
+    def confidence(self) -> float:
+        """1: nothing is random."""
+        return 1.0
 
     def perturbed_norm(self, layer: AffineLayer) -> float:
         """0: no deviation arrives anywhere."""
@@ -111,6 +115,25 @@ class NoChange:
     def distance(self, name: str) -> float:
         """0."""
         return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MovedInput(NoChange):
+    """The weights stay, and a deviation arrives with the input."""
+
+    norms: Norms
+    used: Callable[[str], None]  # told the name of each weight once its norm is proved
+
+    @property
+    def confidence(self) -> float:
+        """That of the norms."""
+        return self.norms.confidence
+
+    def perturbed_norm(self, layer: AffineLayer) -> float:
+        """|W|."""
+        upper = self.norms.upper(layer)
+        self.used(layer.weight)
+        return upper
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from netdistance.networks.change import Change
 from netdistance.networks.load import Network, first_line
 from netdistance.networks.rules import RULES, registered, whole_modules
-from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter
+from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,23 @@ def trace(network: Network) -> Graph:
 
 
 def bound_output(
-    graph: Graph, inputs: Tensor, change: Change, *, deviation: Tensor | None = None
+    graph: Graph,
+    inputs: Tensor,
+    change: Change,
+    *,
+    deviation: Tensor | None = None,
+    for_every_input: bool = False,
 ) -> Edge:
     """The output of the original network in float64, and a bound on how far it moves, per input.
 
     `inputs` is (N, ...) float64, and `deviation`, (N,), a bound on how far they have moved
-    themselves, 0 if None. Source: mathematics of the ball and known-change certificates in
+    themselves, 0 if None. With `for_every_input` the factor between the two deviations is the same
+    whatever the inputs are, where `change` moves no weight. Source: the recursions in
     docs/concepts/certificates.md.
 
     Raises:
-        NoRuleError: an operator has no rule; the message names it.
+        NoRuleError: an operator has no rule, or none that `for_every_input` allows; the message
+            names it.
     """
     edges: dict[fx.Node, Any] = {}
     for node in graph.nodes:
@@ -74,11 +81,17 @@ def bound_output(
                 raise NoRuleError("the output is not one tensor")
             return result
         else:
-            edges[node] = _step(graph, node, edges, change)
+            edges[node] = _step(graph, node, edges, change, for_every_input)
     raise NoRuleError("the graph has no output")
 
 
-def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Change) -> Any:
+def _step(
+    graph: Graph,
+    node: fx.Node,
+    edges: Mapping[fx.Node, Any],
+    change: Change,
+    for_every_input: bool,
+) -> Any:
     own = change.state.get(str(node.target)) if node.op == "get_attr" else None
     if own is not None and own.is_floating_point():
         return Parameter(str(node.target), own)
@@ -89,6 +102,9 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
     rule = next((rule for rule in (*registered(), *RULES) if rule.matches(call)), None)
     if rule is None:
         raise NoRuleError(f"operator {call.describe()} has no rule")
+    if for_every_input and not _has_constant_factor(rule, call):
+        what = "has no rule whose factor is the same for every input"
+        raise NoRuleError(f"operator {call.describe()} {what}")
     try:
         result = rule.apply(call)
     except NoRuleError:
@@ -100,3 +116,9 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
         if isinstance(part, Edge) and part.value.shape[:1] != call.batch_shape:
             raise NoRuleError(f"operator {call.describe()} mixes the inputs of a batch")
     return result
+
+
+def _has_constant_factor(rule: Rule, call: Call) -> bool:
+    """What the rule itself says; a rule that says nothing is not taken for one."""
+    stated = getattr(rule, "has_constant_factor", None)
+    return stated is not None and bool(stated(call))
