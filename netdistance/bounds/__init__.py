@@ -7,4 +7,5 @@ BOUND_NAMES = (
     "ball_certificate",
     "known_change_certificate",
     "spectral_product",
+    "input_lipschitz",
 )

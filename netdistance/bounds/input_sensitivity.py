@@ -15,6 +15,7 @@ from torch import Tensor
 
 from netdistance.bounds.certificates import INFLATION, Certifier, require_above
 from netdistance.bounds.ratio_search import largest_ratio
+from netdistance.bounds.spectral_product import MEASURED_ELSEWHERE
 from netdistance.errors import InputError
 from netdistance.linalg.interval_arithmetic import together
 from netdistance.networks.batch import Batch
@@ -214,7 +215,7 @@ def _row(certificate: _Lipschitz, found: Quantity) -> BoundRow:
         over="known",
         inputs=None,
         value=_no_deviation(certificate),
-        measured=Skipped("a ratio of distances and no deviation: see sensitivity.input_output"),
+        measured=Skipped(MEASURED_ELSEWHERE),
         assumptions=ASSUMPTIONS,
         log10=_log10(certificate, found),
     )
