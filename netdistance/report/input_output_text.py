@@ -46,7 +46,7 @@ def input_output_lines(report: Report) -> Lines:
     certified = certified_at_most(part, row)
     found = _number(part.found.value) if isinstance(part.found, Exact) else "–"
     rows = [
-        ("largest ratio found", found, f"{given}, any other", "measured"),
+        ("largest ratio found", found, f"{given}, and any other", "measured"),
         ("norm of the Jacobian", _spread(part), f"small changes of {given}", "measured"),
         ("input Lipschitz bound", f"≤ {certified}" if certified else "–", "every two", "certified"),
     ]
