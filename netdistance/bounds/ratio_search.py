@@ -65,7 +65,10 @@ class _Rates:
             moved = (self.network(self.state, leaf).flatten(1) - self.outputs).square().sum(1)
             distance = (leaf - self.inputs).flatten(1).square().sum(1)
             rate = (moved.clamp(min=1e-300).log() - distance.clamp(min=1e-300).log()).sum()
-            (gradient,) = torch.autograd.grad(rate, leaf)
+            try:
+                (gradient,) = torch.autograd.grad(rate, leaf)
+            except RuntimeError:  # an operator without a derivative: only the starts count
+                return torch.zeros_like(y)
         gradient = torch.nan_to_num(gradient, 0.0, 0.0, 0.0)
         norms = _norms(gradient)
         return gradient / _each(torch.where(norms > 0, norms, torch.ones_like(norms)), gradient)

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from netdistance.errors import InputError
 from netdistance.linalg.spectral_norm import spectral_norm
-from netdistance.networks.load import Network, State
+from netdistance.networks.load import Network, State, first_line
 from netdistance.quantities import Interval, Skipped
 
 # the smaller side of a Jacobian costs a pass of the network for each of its numbers
@@ -48,8 +47,8 @@ def local_stretch(
     make = _by_rows if outputs <= MOST_PASSES else _by_columns
     try:
         jacobian = make(network, state, x, outputs, min(batch_size, _COPIES))
-    except InputError as error:
-        return Skipped(f"the network has no derivative in float64: {error}")
+    except (InputError, RuntimeError) as error:  # torch's own, of an operator without a derivative
+        return Skipped(f"the network has no derivative in float64: {first_line(error)}")
     if jacobian is None:
         return Skipped("the outputs have no derivative in the input: the forward detaches them")
     if not np.isfinite(jacobian).all():
@@ -70,9 +69,7 @@ def _by_rows(
             if not returned.requires_grad:
                 return None
             picked = returned.gather(1, chosen.unsqueeze(1)).sum()
-            (gradient,) = torch.autograd.grad(picked, copies, allow_unused=True)
-        if gradient is None:
-            return None
+            (gradient,) = torch.autograd.grad(picked, copies)
         rows.append(gradient.flatten(1).cpu())
     return torch.cat(rows).numpy()
 
@@ -83,16 +80,17 @@ def _by_columns(
     columns = []
     for start in range(0, x.numel(), at_once):
         chosen = torch.arange(start, min(start + at_once, x.numel()), device=x.device)
-        copies = x.repeat(len(chosen), *[1] * (x.ndim - 1))
-        tangent = torch.zeros(len(chosen), x.numel(), dtype=x.dtype, device=x.device)
-        tangent.scatter_(1, chosen.unsqueeze(1), 1.0)
-        with forward_ad.dual_level():
-            dual = forward_ad.make_dual(copies, tangent.view_as(copies))  # type: ignore[no-untyped-call]
-            returned = network(state, dual).flatten(1)
-            moved = forward_ad.unpack_dual(returned).tangent  # type: ignore[no-untyped-call]
-        if moved is None:
-            return None
-        columns.append(moved.detach().cpu())
+        with torch.enable_grad():
+            copies = x.repeat(len(chosen), *[1] * (x.ndim - 1)).requires_grad_()
+            returned = network(state, copies).flatten(1)
+            if not returned.requires_grad:
+                return None
+            # J'u is linear in u, so that its j-th number has the gradient J e_j in u, a column
+            u = torch.zeros_like(returned, requires_grad=True)
+            (pulled,) = torch.autograd.grad(returned, copies, u, create_graph=True)
+            picked = pulled.flatten(1).gather(1, chosen.unsqueeze(1)).sum()
+            (column,) = torch.autograd.grad(picked, u)
+        columns.append(column.cpu())
     return torch.cat(columns).T.contiguous().numpy()
 
 

@@ -30,7 +30,9 @@ def input_output_sentence(part: InputOutput, row: BoundRow) -> str:
     if certified is None:
         sentences.append("nothing is certified for every two inputs")
     else:
-        sentences.append(f"no two inputs differ by more than {certified} per unit (certified)")
+        sentences.append(
+            f"the outputs of no two inputs differ by more than {certified} per unit (certified)"
+        )
     if isinstance(found, Exact):
         sentences.append(f"{_number(found.value)} was found")
     text = "; ".join(sentences)
