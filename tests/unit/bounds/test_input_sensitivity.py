@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from netdistance.bounds.input_sensitivity import input_output
 from netdistance.errors import BoundViolationError, InputError
 from netdistance.networks.batch import Arguments, Batch
 from netdistance.networks.change import Norms
-from netdistance.networks.graph import trace
 from netdistance.networks.load import Network
 from netdistance.networks.rules import ConstantFactor, register, unregister
 from netdistance.networks.rules.base import Call, Edge
@@ -90,13 +88,12 @@ def test_positive_relu_layers_are_the_product_matrix_near_positive_inputs() -> N
 
 
 def test_a_kink_between_the_inputs_is_found() -> None:
-    """|x| is flat to no one: near 3 and -3 the slope is 1, and no two inputs differ by more."""
     part, _ = study(composed(lambda m, x: x.abs()), torch.tensor([[3.0], [-3.0]]).double())
     assert numbers(part) == pytest.approx((1.0, 1.0, 1.0), rel=1e-5)
     # beyond 1, which the search has to step over, twice the slope
     part, _ = study(composed(lambda m, x: x + (x - 1.0).relu()), torch.tensor([[0.8]]).double())
     found, local, certified = numbers(part)
-    assert local == pytest.approx(1.0, rel=1e-5) and certified == pytest.approx(3.0 - 1.0, rel=1)
+    assert (local, certified) == pytest.approx((1.0, 2.0), rel=1e-5)
     assert found > 1.05
 
 
@@ -163,13 +160,9 @@ def test_the_logarithm_stands_where_the_constant_overflows() -> None:
     assert row.log10.lower == pytest.approx(0.0, abs=1e-6)
 
 
-def gated(m: nn.ModuleDict, x: Tensor) -> Tensor:
-    return x * torch.sigmoid(x)
-
-
 SKIPPED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "softmax": (sequential(lambda: nn.Softmax(1)), "0 (Softmax) has no rule"),
-    "gate": (composed(gated), "mul (mul) has no rule whose factor is the same"),
+    "gate": (composed(lambda m, x: x * x.tanh()), "mul (mul) has no rule whose factor is the same"),
     "softplus": (sequential(nn.Softplus), "0 (Softplus) has no rule whose factor is the same"),
 }
 
@@ -300,4 +293,3 @@ def test_nothing_of_the_callers_is_changed() -> None:
     input_output(network, state, inputs, batch_size=2, progress=SILENT)
     assert all(torch.equal(state[name], tensor) for name, tensor in before[0].items())
     assert torch.equal(inputs, before[1]) and not inputs.requires_grad
-    assert trace(network).nodes and np.isfinite(inputs.numpy()).all()
