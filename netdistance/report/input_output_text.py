@@ -34,7 +34,7 @@ def input_output_sentence(part: InputOutput, row: BoundRow) -> str:
             f"the outputs of no two inputs differ by more than {certified} per unit (certified)"
         )
     if isinstance(found, Exact):
-        sentences.append(f"{_number(found.value)} was found")
+        sentences.append(f"one pair with {_number(found.value)} was found")
     text = "; ".join(sentences)
     return f"{text[0].upper()}{text[1:]}."
 
