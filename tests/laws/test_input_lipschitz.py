@@ -61,9 +61,10 @@ def worst_pair(case: Case, seed: int) -> float:
     worst = 0.0
     for x, y in pairs(case, seed):
         apart = (x - y).flatten(1).norm(dim=1)
-        moved = (network(state, x) - network(state, y)).flatten(1).norm(dim=1)
-        # nearer pairs tell float64's rounding instead
-        told = apart > 1e-4 * x.flatten(1).norm(dim=1)
+        before = network(state, x).flatten(1)
+        moved = (before - network(state, y).flatten(1)).norm(dim=1)
+        # nearer pairs, and nearer outputs, tell float64's rounding instead
+        told = (apart > 1e-6 * x.flatten(1).norm(dim=1)) & (moved > 1e-6 * before.norm(dim=1))
         worst = max([worst, *(moved / apart)[told].tolist()])
     return worst
 
