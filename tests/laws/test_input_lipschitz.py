@@ -20,7 +20,7 @@ from netdistance.networks.rules.base import Call, Edge, NoRuleError
 from netdistance.probes.jacobian import LocalStretch, local_stretch
 from netdistance.progress import SILENT
 from netdistance.quantities import Interval, Skipped
-from tests.cases.networks import SUPPORTED, Case, in_dtype
+from tests.cases.networks import SUPPORTED, Case
 from tests.cases.wider import WIDER
 from tests.laws.test_rules import LAWS, Law
 
@@ -72,8 +72,7 @@ def worst_pair(case: Case, seed: int) -> float:
 def law(case: Case, seed: int) -> str:
     """How the certificate is beaten by the package's own search, a Jacobian or the pairs."""
     network = case.network()
-    state, inputs = case.state(network, seed), case.inputs(seed)
-    exact = in_dtype(state, torch.float64)
+    exact, inputs = case.state(network, seed, torch.float64), case.inputs(seed)
     try:
         part, _ = input_output(network, exact, inputs, batch_size=8, progress=SILENT)
     except BoundViolationError as error:
