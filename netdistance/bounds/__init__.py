@@ -9,4 +9,5 @@ BOUND_NAMES = (
     "known_change_certificate",
     "neuron_certificate",
     "spectral_product",
+    "input_lipschitz",
 )

@@ -15,13 +15,20 @@ MODEL = (
     "chain with steps of Lipschitz constant 1 between them"
 )
 
+# what was measured is no deviation either
+MEASURED_ELSEWHERE = "a ratio of distances and no deviation: see sensitivity.input_output"
+
 
 def spectral_product(
-    layers: Sequence[LayerNorm], tied: Mapping[str, str] = MappingProxyType({})
+    layers: Sequence[LayerNorm],
+    tied: Mapping[str, str] = MappingProxyType({}),
+    *,
+    ran: bool = False,
 ) -> BoundRow:
     """The row of prod_l |W_l|_2 over the weights that have a norm; the others are named.
 
-    A name in `tied` has elements that another has, and does not count.
+    A name in `tied` has elements that another has, and does not count. `ran` says whether the
+    network was run: then what was measured stands in the report's `input_output`.
 
     Each norm is proved, and so is the interval of the product, `log10`. What is modelled is to read
     it as |f(x) - f(y)| / |x - y|: that holds for f = W_L s(... s(W_1 x)) with s of Lipschitz
@@ -41,7 +48,7 @@ def spectral_product(
         over="known",
         inputs=None,
         value=Skipped("a ratio of distances and no deviation: see log10"),
-        measured=Skipped("needs --model and --inputs"),
+        measured=Skipped(MEASURED_ELSEWHERE if ran else "needs --model and --inputs"),
         assumptions=tuple(assumptions),
         log10=_log10(layers),
     )

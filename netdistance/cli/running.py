@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 _PATH = click.Path(path_type=Path)
+_TARGETS = click.option(
+    "--targets", type=_PATH, help="Class labels: .npy, or IDX (gzipped or not)."
+)
 _OPTIONS = (
     click.option(
         "--model",
@@ -31,7 +34,7 @@ _OPTIONS = (
         metavar="SHAPE",
         help="Standard normal inputs instead, such as 64,3,32,32; the report calls them synthetic.",
     ),
-    click.option("--targets", type=_PATH, help="Class labels: .npy, or IDX (gzipped or not)."),
+    _TARGETS,
     click.option(
         "--output",
         metavar="NAME",
@@ -48,7 +51,7 @@ _OPTIONS = (
         default=16,
         show_default=True,
         metavar="N",
-        help="Certificates and attack cover the first N inputs.",
+        help="Certificates, attack and Jacobians cover the first N inputs.",
     ),
     click.option(
         "--batch-size",
@@ -95,16 +98,20 @@ def naming_options(*, renames: str) -> Callable[[Command], Command]:
         ),
     )
 
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: _with(command, options)
 
 
 def running_options(command: Command) -> Command:
     """Add the options above; their names are the fields of `studies.run_options.RunOptions`."""
-    for option in reversed(_OPTIONS):
+    return _with(command, _OPTIONS)
+
+
+def unlabelled_running_options(command: Command) -> Command:
+    """Add the same without --targets, for a command that judges no answers."""
+    return _with(command, [option for option in _OPTIONS if option is not _TARGETS])
+
+
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command

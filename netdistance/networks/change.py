@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,8 +62,16 @@ class NoChange:
     """The weights stay: what the graph computes is then all that is asked for."""
 
     state: Mapping[str, Tensor]
-    confidence: float = 1.0
-    over: Over = "known"
+
+    @property
+    def over(self) -> Over:
+        """Nothing moves, which is known."""
+        return "known"
+
+    @property
+    def confidence(self) -> float:
+        """1: nothing is random."""
+        return 1.0
 
     def norm(self, layer: AffineLayer) -> float:
         """0: no deviation arrives anywhere."""
@@ -96,6 +104,25 @@ class NoChange:
     def distance(self, name: str) -> float:
         """0."""
         return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MovedInput(NoChange):
+    """The weights stay, and a deviation arrives with the input."""
+
+    norms: Norms
+    used: Callable[[str], None]  # told the name of each weight once its norm is proved
+
+    @property
+    def confidence(self) -> float:
+        """That of the norms."""
+        return self.norms.confidence
+
+    def perturbed_norm(self, layer: AffineLayer, block: Block | None = None) -> float:
+        """|W|."""
+        upper = self.norms.upper(layer)
+        self.used(layer.weight)
+        return upper
 
 
 @dataclass(frozen=True, slots=True)

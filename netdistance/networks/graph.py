@@ -13,7 +13,7 @@ from netdistance.errors import first_line
 from netdistance.networks.change import Change
 from netdistance.networks.load import Network
 from netdistance.networks.rules import RULES, registered, whole_modules
-from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter
+from netdistance.networks.rules.base import Call, Edge, NoRuleError, Parameter, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +50,39 @@ def trace(network: Network) -> Graph:
     return Graph(network.module, tuple(traced.nodes))
 
 
-def input_edge(inputs: Tensor, *, by_element: bool = False, reach: float | None = None) -> Edge:
-    """Inputs (N, ...) that do not move, float64: what a walk of the graph starts from.
+def input_edge(
+    inputs: Tensor,
+    *,
+    deviation: Tensor | None = None,
+    by_element: bool = False,
+    reach: float | None = None,
+) -> Edge:
+    """Inputs (N, ...), float64, that have moved by `deviation`, (N,), or not at all.
 
-    `by_element` bounds each number of every value too. With a `reach` the walk covers all inputs in
-    the l2 ball of that radius around each one.
+    What a walk of the graph starts from. `by_element` bounds each number of every value too. With a
+    `reach` the walk covers all inputs in the l2 ball of that radius around each one.
     """
     zeros = torch.zeros(inputs.shape[0], dtype=torch.float64)
     return Edge(
         inputs,
-        zeros,
+        zeros if deviation is None else deviation,
         torch.zeros_like(inputs) if by_element else None,
         None if reach is None else zeros + reach,
     )
 
 
-def bound_output(graph: Graph, start: Edge, change: Change) -> Edge:
+def bound_output(
+    graph: Graph, start: Edge, change: Change, *, for_every_input: bool = False
+) -> Edge:
     """The output of the original network in float64, and a bound on how far it moves, per input.
 
-    `start` is the input, with bounds on how far it has moved itself. Source: mathematics of the
-    certificates in docs/concepts/certificates.md.
+    `start` is the input, with bounds on how far it has moved itself. With `for_every_input` the
+    factor between the two deviations is the same whatever the inputs are, where `change` moves no
+    weight. Source: the recursions in docs/concepts/certificates.md.
 
     Raises:
-        NoRuleError: an operator has no rule; the message names it.
+        NoRuleError: an operator has no rule, or none that `for_every_input` allows; the message
+            names it.
     """
     edges: dict[fx.Node, Any] = {}
     for node in graph.nodes:
@@ -86,11 +96,17 @@ def bound_output(graph: Graph, start: Edge, change: Change) -> Edge:
                 raise NoRuleError("the output is not one tensor")
             return result
         else:
-            edges[node] = _step(graph, node, edges, change)
+            edges[node] = _step(graph, node, edges, change, for_every_input)
     raise NoRuleError("the graph has no output")
 
 
-def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Change) -> Any:
+def _step(
+    graph: Graph,
+    node: fx.Node,
+    edges: Mapping[fx.Node, Any],
+    change: Change,
+    for_every_input: bool,
+) -> Any:
     own = change.state.get(str(node.target)) if node.op == "get_attr" else None
     if own is not None and own.is_floating_point():
         return Parameter(str(node.target), own)
@@ -101,6 +117,9 @@ def _step(graph: Graph, node: fx.Node, edges: Mapping[fx.Node, Any], change: Cha
     rule = next((rule for rule in (*registered(), *RULES) if rule.matches(call)), None)
     if rule is None:
         raise NoRuleError(f"operator {call.describe()} has no rule")
+    if for_every_input and not _has_constant_factor(rule, call):
+        what = "has no rule whose factor is the same for every input"
+        raise NoRuleError(f"operator {call.describe()} {what}")
     try:
         result = rule.apply(call)
     except NoRuleError:
@@ -121,3 +140,9 @@ def _checked(result: Any, call: Call) -> Any:
     if result.reach is None and any(edge.reach is not None for edge in call.edges):
         raise NoRuleError(f"operator {call.describe()} has a rule for single inputs alone")
     return result.tightened()
+
+
+def _has_constant_factor(rule: Rule, call: Call) -> bool:
+    """What the rule itself says; a rule that says nothing is not taken for one."""
+    stated = getattr(rule, "has_constant_factor", None)
+    return stated is not None and bool(stated(call))

@@ -196,11 +196,31 @@ class LayerNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class InputOutput:
+    """How far outputs move per unit of input, |f(x) - f(y)|_2 / |x - y|_2, known in three ways.
+
+    `certified` bounds it for every two inputs x, y. `jacobian` is the largest spectral norm of
+    df/dx over `inputs` inputs, with quantiles over them. `found` is the largest ratio that a search
+    from those inputs saw.
+    """
+
+    inputs: int
+    certified: Quantity
+    jacobian: Quantity
+    jacobian_quantiles: Mapping[str, float]
+    found: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """The norm of every weight, in name order, and the logarithm of their product."""
+    """The norm of every weight, in name order, the logarithm of their product, and the network's.
+
+    `input_output` is there where a model and inputs were given.
+    """
 
     log10_product: Quantity
     layers: tuple[LayerNorm, ...]
+    input_output: InputOutput | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from netdistance.report.figures import has_figure, render_figure
 _TITLES = {
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",
+    "sensitivity": "How far each weight, and the network, can stretch a change of its input",
     "train": "Final training loss against the learning rate",
 }
 

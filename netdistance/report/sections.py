@@ -157,12 +157,20 @@ def _members(value: Any, key: str) -> Iterator[_Label | _Number | _Inside]:
             # metrics and finals are called by their own names, quantiles are not
             yield _Number(f"quantile {of}" if key.endswith("quantiles") else of, number)
     elif is_dataclass(value):
-        for field in fields(value):
-            member = getattr(value, field.name)
-            if member is not None or not field.metadata.get("optional"):
-                yield from _members(member, f"{key}.{field.name}" if key else field.name)
+        yield from _fields(value, key)
     else:
         yield _Label(key, value)
+
+
+def _fields(value: Any, key: str) -> Iterator[_Label | _Number | _Inside]:
+    """The members of a dataclass; a part that may be absent is no column of the rows beside it."""
+    for field in fields(value):
+        member, optional = getattr(value, field.name), field.metadata.get("optional")
+        name = f"{key}.{field.name}" if key else field.name
+        if optional and is_dataclass(member) and not _is_quantity(member):
+            yield _Inside(name, member)
+        elif member is not None or not optional:
+            yield from _members(member, name)
 
 
 def _is_quantity(value: Any) -> bool:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from netdistance.quantities import Interval
 from netdistance.report.document import LayerNorm, Report
 from netdistance.report.escape import shortened
+from netdistance.report.input_output_figure import draw_input_output
 
 _MOST_LABELS = 40
 # matrices and convolutions differ in marker and colour (Okabe and Ito's, safe for colour blindness)
@@ -21,10 +22,8 @@ def sensitivity_figure(report: Report) -> Figure:
     assert report.sensitivity is not None
     layers, product = report.sensitivity.layers, report.sensitivity.log10_product
     shapes = {row.name: row.shape for row in report.tensors}
-    figure = Figure(
-        figsize=(max(5.0, min(14.0, 0.28 * len(layers) + 2.0)), 4.8), layout="constrained"
-    )
-    axes = figure.subplots()
+    width = max(5.0, min(14.0, 0.28 * len(layers) + 2.0))
+    figure, axes = _places(report, width)
     for label, (marker, color), kernels in (
         ("matrix", _MATRIX, False),
         ("convolution, stride 1, any size", _KERNEL, True),
@@ -48,6 +47,19 @@ def sensitivity_figure(report: Report) -> Figure:
     axes.legend(frameon=False, fontsize=8)
     _label(axes, layers)
     return figure
+
+
+def _places(report: Report, width: float) -> tuple[Figure, Axes]:
+    """The figure, and where the weights go: below how far outputs move, where that is known."""
+    assert report.sensitivity is not None
+    part = report.sensitivity.input_output
+    if part is None:
+        figure = Figure(figsize=(width, 4.8), layout="constrained")
+        return figure, figure.subplots()
+    figure = Figure(figsize=(width, 6.4), layout="constrained")
+    first, second = figure.subplots(2, 1, height_ratios=(1.0, 3.0))
+    draw_input_output(first, report, part)
+    return figure, second
 
 
 def _draw(

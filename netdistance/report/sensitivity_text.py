@@ -9,8 +9,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from netdistance.quantities import Interval, Quantity, Skipped
 from netdistance.report.document import BoundRow, LayerNorm, Report
 from netdistance.report.escape import shortened
+from netdistance.report.input_output_text import (
+    input_output_lines,
+    input_output_sentence,
+    lipschitz_row,
+)
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, names
+from netdistance.report.wording import count, names, plain_number
 
 _ROWS = 12
 _NAMED = 3
@@ -34,7 +39,8 @@ def sensitivity_verdict(report: Report) -> str:
         )
     if missing:
         text += f" Without a norm: {names(missing)}."
-    return text
+    part = report.sensitivity.input_output
+    return text if part is None else f"{input_output_sentence(part, lipschitz_row(report))} {text}"
 
 
 def sensitivity_lines(report: Report, everything: bool) -> Lines:
@@ -43,7 +49,11 @@ def sensitivity_lines(report: Report, everything: bool) -> Lines:
     layers = sorted(report.sensitivity.layers, key=_upper, reverse=True)
     shown = layers if everything else layers[:_ROWS]
     shapes = {row.name: row.shape for row in report.tensors}
-    lines = ["", *table(_HEADER, [_cells(y, shapes[y.name]) for y in shown], left="ll")]
+    lines = [
+        *input_output_lines(report),
+        "",
+        *table(_HEADER, [_cells(y, shapes[y.name]) for y in shown], left="ll"),
+    ]
     for layer in shown:
         if isinstance(layer.spectral_norm, Skipped):
             where = shortened(layer.name, 40)
@@ -84,19 +94,12 @@ def span(value: Quantity) -> str:
     if not isinstance(value, Interval):
         return "–"
     if f"{value.lower:.4g}" == f"{value.upper:.4g}":
-        return _plain(value.upper, 4)
+        return plain_number(value.upper, 4)
     lower, upper = (
         Context(prec=3, rounding=rounding).create_decimal(Decimal(end))
         for end, rounding in ((value.lower, ROUND_FLOOR), (value.upper, ROUND_CEILING))
     )
-    return f"{_plain(float(lower), 3)}–{_plain(float(upper), 3)}"
-
-
-def _plain(number: float, digits: int) -> str:
-    """A number in so many digits, without an exponent where people read it easily."""
-    if 1e3 <= number < 1e5:
-        return f"{float(f'{number:.{digits}g}'):,.0f}"
-    return f"{number:#.{digits}g}".rstrip(".") if number else "0"
+    return f"{plain_number(float(lower), 3)}–{plain_number(float(upper), 3)}"
 
 
 def _power(log10: Quantity) -> str:

@@ -70,6 +70,17 @@ def without_error(value: Quantity) -> str:
     return "–" if number is None else percent(number)
 
 
+def plain_number(number: float, digits: int) -> str:
+    """A number of no unit in so many digits, without an exponent where people read it easily.
+
+    >>> plain_number(12.345, 3), plain_number(12345.0, 3), plain_number(2.0, 3)
+    ('12.3', '12,300', '2.00')
+    """
+    if 1e3 <= number < 1e5:
+        return f"{float(f'{number:.{digits}g}'):,.0f}"
+    return f"{number:#.{digits}g}".rstrip(".") if number else "0"
+
+
 def count(number: int, noun: str) -> str:
     """A count with its noun in the right number.
 

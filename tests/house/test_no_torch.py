@@ -225,6 +225,12 @@ def test_compare_to_json_is_light(pair: tuple[str, str], tmp_path: Path) -> None
     assert json.loads(stdout)["pairing"]["compared"] == 3
 
 
+def test_sensitivity_without_a_model_is_light(pair: tuple[str, str], tmp_path: Path) -> None:
+    code, modules, stdout = run_and_list_modules(["sensitivity", pair[0]], tmp_path)
+    assert (code, unwanted(modules)) == (0, [])
+    assert "spectral norm" in stdout
+
+
 def test_demo_is_light(tmp_path: Path) -> None:
     code, modules, stdout = run_and_list_modules(["demo"], tmp_path)
     assert (code, unwanted(modules)) == (0, [])

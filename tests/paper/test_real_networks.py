@@ -15,6 +15,7 @@ from netdistance.quantities import Estimate, Exact, Interval, point
 from netdistance.report.document import BoundRow, Report
 from netdistance.studies.compare import CompareOptions, compare
 from netdistance.studies.perturb import PerturbOptions, perturb
+from netdistance.studies.sensitivity import SensitivityOptions, sensitivity
 
 pytestmark = pytest.mark.real_data
 
@@ -87,6 +88,20 @@ def test_first_order_holds_at_one_percent(real_data: Path, few: tuple[Path, Path
     rms = report.sweep[0].deviation.rms
     assert isinstance(estimated, Estimate) and isinstance(rms, Estimate)
     assert estimated.value == pytest.approx(rms.value, rel=0.1)
+
+
+def test_sensitivity(real_data: Path, few: tuple[Path, Path]) -> None:
+    """Found <= certified <= the product of the norms at stride 1, each by a real margin."""
+    options = SensitivityOptions(model=MODEL, inputs=few[0], certify=8, device="cpu")
+    report = sensitivity(real_data / "checkpoints" / MNIST, options)
+    assert report.sensitivity is not None and report.sensitivity.input_output is not None
+    part, product = report.sensitivity.input_output, report.sensitivity.log10_product
+    assert isinstance(part.found, Exact) and isinstance(part.jacobian, Interval)
+    assert isinstance(part.certified, Interval) and isinstance(product, Interval)
+    assert 1.0 < part.found.value < 0.1 * part.certified.upper
+    assert part.certified.upper < 0.5 * 10.0**product.lower
+    # the search starts along the direction that the steepest Jacobian stretches most
+    assert part.found.value > 0.95 * part.jacobian.lower
 
 
 def compared(real_data: Path, few: tuple[Path, Path]) -> Report:

@@ -6,7 +6,7 @@ user's own before them.
 
 from netdistance.networks.rules.activation import ActivationRule
 from netdistance.networks.rules.add import AddRule, ConcatenationRule
-from netdistance.networks.rules.base import Rule
+from netdistance.networks.rules.base import ConstantFactor, Rule
 from netdistance.networks.rules.batch_norm import BatchNormRule
 from netdistance.networks.rules.convolution import ConvolutionRule, TransposedConvolutionRule
 from netdistance.networks.rules.linear import LinearRule, MatrixRule
@@ -37,4 +37,12 @@ RULES: tuple[Rule, ...] = (
     ConcatenationRule(),
 )
 
-__all__ = ["RULES", "Rule", "register", "registered", "unregister", "whole_modules"]
+__all__ = [
+    "RULES",
+    "ConstantFactor",
+    "Rule",
+    "register",
+    "registered",
+    "unregister",
+    "whole_modules",
+]

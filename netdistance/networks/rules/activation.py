@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from netdistance.networks.rules.base import Call, Edge
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge
 
 # of the largest z, for the rounding of z in float64: below 0 by less may be above
 _MARGIN = 1e-9
@@ -127,7 +127,7 @@ def _found(call: Call) -> tuple[Activation, dict[str, Any]] | None:
     return entry, entry.settings | given
 
 
-class ActivationRule:
+class ActivationRule(ConstantFactor):
     """L of the table, P = 0."""
 
     name = "activation"
@@ -136,6 +136,11 @@ class ActivationRule:
         """Whether the operator is of the table, in any of its spellings, with a constant."""
         found = _found(call)
         return found is not None and found[0].constant(**found[1]) is not None
+
+    def has_constant_factor(self, call: Call) -> bool:
+        """Not where it jumps."""
+        found = _found(call)
+        return found is not None and found[0].jump is None
 
     def apply(self, call: Call) -> Edge:
         """The activation, and L times the bound on the deviation."""

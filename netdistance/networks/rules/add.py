@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from netdistance.networks.rules.base import Call, Edge, Parameter, repeats_to
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, Parameter, repeats_to
 
 _SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _DIFFERENCES = (operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_")
 
 
-class AddRule:
+class AddRule(ConstantFactor):
     """D_out = d_1 + d_2, by the triangle inequality; a constant adds nothing.
 
     A tensor p of the state that is added R times to each input adds |p~ - p| sqrt(R).
@@ -60,7 +60,7 @@ def _fits(parameter: Parameter, call: Call) -> bool:
     return alike and parameter.value.numel() > 0 and repeats_to(own, shape)
 
 
-class ConcatenationRule:
+class ConcatenationRule(ConstantFactor):
     """D_out = sqrt(d_1^2 + d_2^2 + ...) along any axis but the batch."""
 
     name = "concatenation"

@@ -181,6 +181,19 @@ class Rule(Protocol):
         """The operator's value with its bound, or a plain value such as a size."""
 
 
+class ConstantFactor:
+    """The statement of a rule: d_out <= c d_in where no weight moves, with one c for all inputs.
+
+    c depends on weights, settings and shapes alone: on no value of the network, and not on how
+    large d_in is. Several d_in may have a factor each. Only such rules carry a bound that holds
+    for every two inputs; one that does not say so is never taken for one.
+    """
+
+    def has_constant_factor(self, call: Call) -> bool:
+        """Whether it is so for this operator."""
+        return True
+
+
 def repeats_to(small: torch.Size, large: torch.Size) -> bool:
     """Whether broadcasting repeats a tensor of one shape to another, which stays as it is."""
     pairs = zip(reversed(small), reversed(large), strict=False)

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from netdistance.networks.rules.base import Call, Edge, NoRuleError
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, NoRuleError
 
 
-class BatchNormRule:
+class BatchNormRule(ConstantFactor):
     """One factor and offset per channel, of a known change or of every change in a ball.
 
     Known: with s = g / sqrt(v + eps) and t = b - s m of both networks, weights and running

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from netdistance.linalg.conv_norm import conv_norm
 from netdistance.networks.affine import AffineLayer
-from netdistance.networks.rules.base import Call, Edge, Parameter, affine
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, Parameter, affine
 
 _MODULES = {
     nn.Conv1d: functional.conv1d,
@@ -109,7 +109,7 @@ def _of_function(call: Call) -> _Convolution | None:
     return _Convolution(weight.name, None if bias is None else bias.name, function, given)
 
 
-class ConvolutionRule:
+class ConvolutionRule(ConstantFactor):
     """L by the polyphase symbol of the convolution at its input size.
 
     For a kernel change D, D * h = D unfold(h), so |D * h| <= |D|_F |unfold(h)|_F. A pixel lies in
@@ -159,7 +159,7 @@ class ConvolutionRule:
         return affine(call, layer)
 
 
-class TransposedConvolutionRule:
+class TransposedConvolutionRule(ConstantFactor):
     """L of the adjoint: the convolution with the same kernel and options, from output to input.
 
     The transposed convolution is the adjoint of that convolution of its output size, whose first

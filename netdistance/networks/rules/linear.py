@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from netdistance.linalg.spectral_norm import spectral_norm
 from netdistance.networks.affine import AffineLayer
-from netdistance.networks.rules.base import Call, Edge, Parameter, affine
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, Parameter, affine
 
 
-class LinearRule:
+class LinearRule(ConstantFactor):
     """L = |W~|_2. With T rows to an input |D H|_F <= |D|_F |H|_F, and the bias is added T times."""
 
     name = "linear"
@@ -63,7 +63,7 @@ def _layer(call: Call, weight: str, bias: str | None) -> AffineLayer:
     )
 
 
-class MatrixRule:
+class MatrixRule(ConstantFactor):
     """H P for a matrix P of the state: the rule of linear for its transpose."""
 
     name = "matrix"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from netdistance.networks.rules.base import Call, Edge
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge
 
 _POOLS = {
     nn.MaxPool1d: functional.max_pool1d,
@@ -51,7 +51,7 @@ def _per_axis(value: Any, axes: int) -> tuple[Any, ...]:
     return values * axes if len(values) == 1 else values
 
 
-class MaxPoolRule:
+class MaxPoolRule(ConstantFactor):
     """L = the root of how many windows a pixel is in at most, P = 0.
 
     |max - max'| of a window is at most the |x_i - x'_i| of one of its pixels; summing the squares
@@ -92,7 +92,7 @@ def _adaptive_windows(size: int, out: int) -> int:
     return max(counts)
 
 
-class ExtremeRule:
+class ExtremeRule(ConstantFactor):
     """L = 1 for the largest or smallest number along axes: each number enters one of them."""
 
     name = "extreme"

@@ -7,14 +7,14 @@ import operator
 import torch
 from torch import Tensor
 
-from netdistance.networks.rules.base import Call, Edge, Parameter, repeats_to
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, Parameter, repeats_to
 
 _PRODUCTS = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply")
 _QUOTIENTS = (operator.truediv, operator.itruediv, torch.div, torch.divide, "div", "div_")
 _NEGATIONS = (operator.neg, torch.neg, torch.negative, "neg", "neg_", "negative")
 
 
-class ScaleRule:
+class ScaleRule(ConstantFactor):
     """L = |c| for a number c, P = 0."""
 
     name = "scale"
@@ -40,7 +40,7 @@ class ScaleRule:
         return edge.carried(call.evaluate(), 1.0 / factor if divided else factor, elements)
 
 
-class ProductRule:
+class ProductRule(ConstantFactor):
     """D_out = |b|_inf d_a + d_b (spread(a) + d_a), for a b of the shape of a or broadcast to it.
 
     a~ b~ - a b = b (a~ - a) + a~ (b~ - b). Each number of b meets a group of numbers of a, a single
@@ -66,6 +66,10 @@ class ProductRule:
         alike = len(other) < len(shape) or other[:1] == (1,)
         facing = alike if isinstance(factor, Parameter) else len(other) == len(shape)
         return facing and repeats_to(other, shape)
+
+    def has_constant_factor(self, call: Call) -> bool:
+        """With a tensor of the state; a product of two values grows with them."""
+        return bool(call.parameters)
 
     def apply(self, call: Call) -> Edge:
         """The product."""

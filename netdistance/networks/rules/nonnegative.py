@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from netdistance.networks.rules.base import Call, Edge, NoRuleError
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge, NoRuleError
 
 _MODULES = (
     nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d,
@@ -68,7 +68,7 @@ def _upsamples(call: Call) -> bool:
     return given is not None and given.get("mode", "nearest") in _UPSAMPLINGS
 
 
-class NonnegativeRule:
+class NonnegativeRule(ConstantFactor):
     """d_out = sqrt(|A|_1 |A|_inf) d_in, P = 0, where no output mixes two inputs of the batch."""
 
     name = "nonnegative"
@@ -142,7 +142,7 @@ def _piece(call: Call, value: Tensor, at: int | None) -> Tensor:
     return piece
 
 
-class PieceRule:
+class PieceRule(ConstantFactor):
     """One of the pieces that an operator such as chunk gave: itself, with its own bound."""
 
     name = "piece"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from netdistance.networks.rules.base import Call, Edge
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge
 
 
-class PReLURule:
+class PReLURule(ConstantFactor):
     """D_out = max(1, |w~|_inf) d_in + |(w~ - w) x^-|, with x^- = min(x, 0).
 
     p_w~(x~) - p_w(x) = (p_w~(x~) - p_w~(x)) + (w~ - w) x^-, and p_w~ has slopes 1 and w~. Over a
@@ -30,15 +32,21 @@ class PReLURule:
         value = torch.nn.functional.prelu(edge.value, weight)
         below = edge.value.clamp(max=0.0)
         if changed is None:
-            radius = call.change.distance(name)
-            slope = weight.abs().max() + radius
+            radius = torch.tensor(call.change.distance(name), dtype=torch.float64)
+            slope, each = weight.abs().max() + radius, radius * below.abs()
             injected = radius * _largest_channel(below, len(weight))
         else:
-            slope = changed.abs().max()
-            moved = torch.nn.functional.prelu(below, changed - weight)
-            injected = torch.linalg.vector_norm(moved.flatten(1), dim=1)
+            radius, slope = (changed - weight).abs().max(), changed.abs().max()
+            each = torch.nn.functional.prelu(below, changed - weight).abs()
+            injected = torch.linalg.vector_norm(each.flatten(1), dim=1)
         # clamp keeps NaN, of which there is no bound
-        return Edge(value, slope.clamp(min=1.0) * edge.deviation + injected)
+        moved = edge.carried(value, slope.clamp(min=1.0), None)
+        if edge.reach is not None:
+            injected = injected + radius * edge.reach
+            moved = replace(moved, reach=weight.abs().max().clamp(min=1.0) * edge.reach)
+        if edge.elements is not None:
+            moved = replace(moved, elements=slope.clamp(min=1.0) * edge.elements + each)
+        return replace(moved, deviation=moved.deviation + injected)
 
 
 def _largest_channel(below: Tensor, weights: int) -> Tensor:

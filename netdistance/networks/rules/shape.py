@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from netdistance.networks.rules.base import Call, Edge
+from netdistance.networks.rules.base import Call, ConstantFactor, Edge
 
 _RESHAPES = (torch.flatten, torch.reshape, torch.unflatten, torch.clone,
              "flatten", "view", "reshape", "unflatten", "contiguous", "clone")  # fmt: skip
@@ -17,7 +17,7 @@ _DROPOUTS = (functional.dropout, functional.dropout1d, functional.dropout2d, fun
 _DROPOUT_MODULES = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
-class ReshapeRule:
+class ReshapeRule(ConstantFactor):
     """L = 1, P = 0. Dropout in eval mode is the identity."""
 
     name = "reshape"
@@ -38,7 +38,7 @@ class ReshapeRule:
         return call.edges[0].carried(call.evaluate(), 1.0, call.elements)
 
 
-class SizeRule:
+class SizeRule(ConstantFactor):
     """Sizes, and arithmetic on them: plain numbers that no weight changes."""
 
     name = "size"

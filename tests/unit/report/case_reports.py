@@ -9,6 +9,7 @@ from netdistance.report.document import (
     AttributionRow,
     BoundRow,
     DeviationRow,
+    InputOutput,
     LayerNorm,
     LayerRow,
     NonFinite,
@@ -234,6 +235,20 @@ def sensitivity(*names: str) -> Report:
     )
 
 
+def per_unit_of_input(value: Quantity) -> Report:
+    report = sensitivity("0.weight", "1.weight")
+    assert report.sensitivity is not None
+    row = BoundRow(
+        "input_lipschitz", "certified", "known", None, value, value, ("l2",), log10=value
+    )
+    part = InputOutput(16, value, value, {"0.0": 0.5, "1.0": 2.1}, value)
+    return replace(
+        report,
+        bounds=(*report.bounds, row),
+        sensitivity=replace(report.sensitivity, input_output=part),
+    )
+
+
 def everything_skipped() -> Report:
     reason = "the reference is zero, <b>not</b> the change"
     return Report(
@@ -261,6 +276,8 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("everything skipped", everything_skipped()),
     ("sensitivity", sensitivity("0.weight", "1.weight")),
     ("hostile weights", sensitivity(*HOSTILE)),
+    ("per unit of input", per_unit_of_input(Interval(0.0, 2.1))),
+    ("no unit of input", per_unit_of_input(Skipped("<b>tokens</b>"))),
     ("nothing swept", Report("perturb", {}, Verdict("No level."), sweep=())),
     ("no runs", Report("train", {}, Verdict("No run."), runs=())),
     (
