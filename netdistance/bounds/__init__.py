@@ -5,6 +5,7 @@ BOUND_NAMES = (
     "deep_relative_trust",
     "first_order_rms",
     "ball_certificate",
+    "box_certificate",
     "known_change_certificate",
     "spectral_product",
 )

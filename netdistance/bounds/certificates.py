@@ -71,13 +71,16 @@ class Certifier:
         return self.ball_and_top1(level, names)[0]
 
     def ball_and_top1(self, level: float, names: Sequence[str]) -> tuple[Quantity, Quantity]:
-        """R2, and the fraction of the inputs whose top-1 class no change in the ball can replace.
+        """R2, and the fraction of the inputs whose top-1 class no change in the ball replaces."""
+        return self.certify(Ball(self.norms, level, frozenset(names), self.ties))
+
+    def certify(self, change: Change) -> tuple[Quantity, Quantity]:
+        """The bound of a change, and the fraction of the inputs whose top-1 class it leaves.
 
         The class of input x stays where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its
         two largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at
         most sqrt(2) |e|_2. The others may stay as well: the fraction is proved from below.
         """
-        change = Ball(self.norms, level, frozenset(names), self.ties)
         edge = self._edge(change)
         return self._relative(edge, change), _top1_unchanged(edge, change.confidence)
 

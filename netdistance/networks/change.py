@@ -32,6 +32,7 @@ class AffineLayer:
     spread: Callable[[Tensor], Tensor]  # (N, ...) -> (N,)
     gain: float
     positions: int  # how often the bias is added to one input
+    shape: tuple[int, ...]  # of one input h
 
     def injected(self, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """|W h + b|_2 for each input, (N,), of a weight and bias that are themselves changes."""

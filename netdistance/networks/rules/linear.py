@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,7 @@ def _layer(call: Call, weight: str, bias: str | None) -> AffineLayer:
         spread=lambda h: torch.linalg.vector_norm(h.flatten(1), dim=1),
         gain=1.0,
         positions=math.prod(call.edges[0].value.shape[1:-1]),
+        shape=tuple(call.edges[0].value.shape[1:]),
     )
 
 
@@ -85,7 +87,4 @@ class MatrixRule:
         def forward(h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             return h @ weight
 
-        layer = _layer(call, call.args[1].name, None)
-        return affine(call, AffineLayer(
-            layer.weight, None, forward, layer.norm, (), layer.spread, 1.0, layer.positions
-        ))  # fmt: skip
+        return affine(call, replace(_layer(call, call.args[1].name, None), forward=forward))
