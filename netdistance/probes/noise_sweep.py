@@ -114,9 +114,8 @@ class NoiseSweep:
         plan = [
             (draw, scope, unit)
             for draw in range(self.draws)
-            for scope in scopes
             for unit in dict.fromkeys(noise.unit for noise in noises)
-            if scope in unit.scopes(scopes)
+            for scope in unit.scopes(scopes)
         ]
         runs = [(*place, noise) for place in plan for noise in noises if noise.unit == place[2]]
         result = {(noise.text, scope): Draws() for _, scope, _, noise in runs}

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.artist import Artist
@@ -131,13 +132,17 @@ def _draw_panels(figure: FigureBase, panels: Sequence[_Panel]) -> None:
     for place, panel in zip(axes, panels, strict=True):
         _draw(place, panel)
     axes[0].set_ylabel("relative deviation of the outputs")
-    shown = dict[str, Artist]()
+    shown = dict[str, list[Artist]]()
     for place in axes:
-        handles, labels = place.get_legend_handles_labels()
-        shown = dict(zip(labels, handles, strict=True)) | shown
-    figure.legend(
-        list(shown.values()), list(shown), loc="outside lower center", ncols=columns, frameon=False
-    )
+        own = dict[str, list[Artist]]()
+        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+            own.setdefault(label, []).append(handle)
+        shown = own | shown
+    # a curve and a sign of one bound are one entry, drawn over each other;
+    # a tuple of artists is one, which matplotlib's stubs do not know
+    entries = [tuple(handles) for handles in shown.values()]
+    options: dict[str, Any] = {"handles": entries, "labels": list(shown)}
+    figure.legend(**options, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
@@ -146,7 +151,10 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         _draw_series(axes, panel.apart.panel, joined=False)
         for name, x in zip(panel.apart.names, panel.apart.panel.levels, strict=True):
             axes.axvline(x, color="#dddddd", linewidth=0.6, zorder=0)
-            axes.text(x, 0.01, f" {drawable(name, 20)}", transform=axes.get_xaxis_transform())
+            axes.text(
+                x, 0.02, drawable(name, 20),
+                rotation="vertical", ha="right", transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
     axes.set(xscale="log", yscale="log", title=panel.title, xlabel=panel.xlabel)
     axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
     axes.axhline(1.0, color="#999999", linewidth=0.6)
@@ -213,7 +221,10 @@ def _perturb_figure(report: Report) -> Figure:
         if places:
             panel = _noise_panel(title, [place for place in places if not is_named(place)])
             apart = _Apart(tuple(place.noise for place in named), _noise_panel("", named))
-            panels.append(replace(panel, apart=apart if named else None))
+            if named:
+                xlabel = f"{panel.xlabel} (by name: the most in one layer)"
+                panel = replace(panel, xlabel=xlabel, apart=apart)
+            panels.append(panel)
     return bound_versus_actual(panels)
 
 
