@@ -15,6 +15,7 @@ KINDS = {
 BOUND = {"name", "standing", "over", "inputs", "value", "measured", "assumptions"}
 STANDINGS = {
     "ball_certificate": ("certified", "ball"),
+    "box_certificate": ("certified", "box"),
     "known_change_certificate": ("certified", "known"),
     "first_order_rms": ("estimated", "draws"),
 }

@@ -53,7 +53,9 @@ def test_the_sweep(data: list[str]) -> None:
     places = [(place["scope"], place["noise"]) for place in sweep]
     assert places == [(s, n) for s in ("weights", "all") for n in ("0.01", "0.2")]
     for place in sweep:
-        keys = {"noise", "scope", "deviation", "accuracy", "attack", "bounds"}
+        keys = {
+            "noise", "scope", "deviation", "accuracy", "attack", "bounds", "relative_frobenius"
+        }  # fmt: skip
         assert set(place) == keys
         assert set(place["deviation"]) == {"mean", "rms", "quantiles"}
         assert kind(place["deviation"]["mean"]) == kind(place["deviation"]["rms"]) == "estimate"
@@ -151,7 +153,7 @@ def test_half_of_a_certificate_stops_the_run(
 ) -> None:
     planted = Interval(0.0, 1.25e-4)
     both = planted, Interval(0.0, 1.0)
-    monkeypatch.setattr(Certifier, "ball_and_top1", lambda self, level, names: both)
+    monkeypatch.setattr(Certifier, "certify", lambda self, change: both)
     outcome = perturbed(data)
     assert error_problem(outcome, 70, "ball_certificate", "certified at most 0.000125") == ""
     measured = outcome.err.split("measured ")[1].split(":")[0]

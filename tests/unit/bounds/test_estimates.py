@@ -14,6 +14,7 @@ from netdistance.checkpoints import open_checkpoint
 from netdistance.networks.inputs import load_inputs
 from netdistance.networks.load import Network, State, load_network
 from netdistance.probes.deviation import over_draws
+from netdistance.probes.noise import relative
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.quantities import Estimate, Quantity, Skipped
 from tests.cases.networks import SUPPORTED, Case, mlp
@@ -102,7 +103,7 @@ def test_within_a_tenth_of_small_noise_on_a_trained_network() -> None:
         state = network.state_from(checkpoint)
     sweep = NoiseSweep.of(network, state, inputs, None, batch_size=256, seed=0, draws=64)
     for scope in ("weights", "all"):
-        draws = sweep.measure({"": 1e-3}, (scope,))["", scope]
+        draws = sweep.measure((relative(1e-3),), (scope,))["0.001", scope]
         measured = over_draws(draws.deviations, power=2)
         unit = first_order_rms(
             network, state, inputs, sweep.names(scope), batch_size=256, seed=0, probes=64
