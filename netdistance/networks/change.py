@@ -18,7 +18,7 @@ from netdistance.quantities import Interval
 
 @dataclass(frozen=True, slots=True)
 class AffineLayer:
-    """A layer z = W h + b, with W any linear operator of a weight tensor.
+    """A layer z = W h + b, with W an operator whose entries are elements of a weight tensor.
 
     For every weight change D: |D h| <= |D|_F * spread(h), and the operator norm of D is at most
     `gain` * |D|_F.

@@ -37,4 +37,4 @@ def box_legend(places: Sequence[SweepPoint]) -> str:
     if not sizes:
         return ""
     names = ", ".join(f"{name} up to {percent(size)} of a tensor" for name, size in sizes.items())
-    return f"by name: a box, each weight anywhere within half a step; {names}."
+    return f"by name: a box, each weight within half a step, drawn uniformly; {names}."

@@ -39,7 +39,7 @@ def perturb_verdict(report: Report) -> str:
     last = max(sweep, key=lambda place: (size_of(place), place.scope == "all"))
     where = "on weights and biases" if last.scope == "all" else "on the weights"
     what = (
-        f"With each weight anywhere within half a step of {last.noise}"
+        f"Under uniform noise within half a step of {last.noise}"
         if is_named(last)
         else f"At {label_of(last)} layerwise noise {where}"
     )
