@@ -81,22 +81,23 @@ def first_order(
         for probe in range(probes):
             signs = torch.randint(0, 2, outputs.shape, generator=generator).mul_(2).sub_(1)
             found = _gradients(outputs, signs.to(weight) * weight, leaves)
-            for (unit, name), extent in extents.items():
-                if (gradient := found.get(name)) is not None:
-                    energies[unit, name][probe] += float(unit.energy(extent, gradient))
+            reached = [place for place in extents if place[1] in found]
+            for unit, name in reached:
+                energy = unit.energy(extents[unit, name], found[name])
+                energies[unit, name][probe] += float(energy)
     return FirstOrder(energies, counted, differentiable)
 
 
 def _gradients(
     outputs: Tensor, direction: Tensor, leaves: Mapping[str, Tensor]
-) -> dict[str, Tensor | None]:
-    """d(direction . outputs)/dW of each leaf, None where it has no part in them."""
+) -> dict[str, Tensor]:
+    """d(direction . outputs)/dW of each leaf that has a part in them."""
     if not outputs.requires_grad:
         return {}
     gradients = torch.autograd.grad(
         outputs, list(leaves.values()), direction, retain_graph=True, allow_unused=True
     )
-    return dict(zip(leaves, gradients, strict=True))
+    return {n: g for n, g in zip(leaves, gradients, strict=True) if g is not None}
 
 
 def at_level(unit: Quantity, level: float) -> Quantity:

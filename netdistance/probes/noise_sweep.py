@@ -122,10 +122,9 @@ class NoiseSweep:
         with progress.task("measuring", len(runs)) as advance:
             for draw, scope, unit in plan:
                 change = unit_noise(self.state, self.names(scope), unit, seed=self.seed + draw)
-                for noise in noises:
-                    if noise.unit == unit:
-                        self._measure_one(change, noise.scale, result[noise.text, scope])
-                        advance(1)
+                for noise in (noise for noise in noises if noise.unit == unit):
+                    self._measure_one(change, noise.scale, result[noise.text, scope])
+                    advance(1)
         return result
 
     def _measure_one(self, change: Mapping[str, Tensor], scale: float, into: Draws) -> None:
