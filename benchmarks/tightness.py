@@ -18,7 +18,7 @@ from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.estimates import at_level, first_order
 from netdistance.networks.load import Network, load_network
 from netdistance.probes.deviation import Reference
-from netdistance.probes.noise import perturbed_names
+from netdistance.probes.noise import perturbed_names, relative
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.quantities import Estimate, Interval
 
@@ -68,7 +68,9 @@ def certified_over_worst(network: Network, level: float) -> dict[str, float]:
     ratios: dict[str, list[float]] = {}
     for one in torch.split(inputs.double(), 1):
         reference = Reference.of(network(state, one).detach())
-        found = worst_found(network, state, reference, one, names, level, seed=0, steps=60)
+        found = worst_found(
+            network, state, reference, one, names, relative(level), seed=0, steps=60
+        )
         for rung in Certifier.of(network, state, one).ball(level, names).rungs:
             assert isinstance(rung.value, Interval), rung.value
             ratios.setdefault(_SHORT[rung.name], []).append(rung.value.upper / float(found))
@@ -82,7 +84,8 @@ def estimate_over_measured(network: Network, level: float) -> float:
     names = sweep.names("weights")
     effect = first_order(network, state, inputs, names, batch_size=64, seed=0, probes=_DRAWS)
     estimated = at_level(effect.rms(names), level)
-    deviations = sweep.measure({"": level}, ("weights",))["", "weights"].deviations
+    noise = relative(level)
+    deviations = sweep.measure((noise,), ("weights",))[noise.text, "weights"].deviations
     measured = torch.stack(deviations).square().mean().sqrt()
     assert isinstance(estimated, Estimate)
     return estimated.value / float(measured)

@@ -6,6 +6,7 @@ BOUND_NAMES = (
     "first_order_rms",
     "norms_certificate",
     "ball_certificate",
+    "box_certificate",
     "known_change_certificate",
     "neuron_certificate",
     "spectral_product",

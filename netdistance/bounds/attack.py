@@ -1,8 +1,8 @@
-"""The worst perturbation found: a lower bound on what a ball of weight changes can do."""
+"""The worst perturbation found: a lower bound on what a ball or box of weight changes can do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from netdistance.bounds.gradients import gradients, tracked_outputs
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import Reference
-from netdistance.probes.noise import unit_noise
+from netdistance.probes.noise import Noise, unit_noise
 
 STEPS = 12
 
@@ -22,28 +22,30 @@ def worst_found(
     reference: Reference,
     inputs: Batch,
     names: Sequence[str],
-    level: float,
+    noise: Noise,
     *,
     seed: int,
     steps: int = STEPS,
 ) -> Tensor:
     """The largest relative deviation found for each input, (N,) float64; NaN where undefined.
 
-    For each input by itself, maximise |f(x; W + D) - f(x; W)|^2 over |D_l|_F <= level |W_l|_F by
-    conditional gradient steps D_l <- radius_l g_l / |g_l|: every iterate lies on the sphere, and on
-    a linear network (a convex objective) no step descends. The best iterate counts. Cost: `steps`
-    forward and backward passes of one input, for each input.
+    For each input by itself, maximise |f(x; W + D) - f(x; W)|^2 over the noise's region by
+    conditional gradient steps: D_l <- radius_l g_l / |g_l| in a ball, D_l <- r_l sign(g_l) in a
+    box. Every iterate lies on the sphere, or in a corner; on a linear network (a convex objective)
+    no step descends. The best iterate counts. Cost: `steps` forward and backward passes of one
+    input, for each input.
 
     Raises:
         NoGradientError: the network gives no gradient to follow.
     """
+    extents = {name: noise.scale * noise.unit.extent(state[name]) for name in names}
     found = torch.zeros(len(inputs), dtype=torch.float64)
     if not names:  # nothing moves
         return torch.where(reference.usable.cpu(), found, torch.nan)
     for index in range(len(inputs)):
         one = Reference(reference.outputs[index : index + 1], reference.norms[index : index + 1])
         batch = inputs[index : index + 1].to(network.device)
-        found[index] = _ascend(network, state, one, batch, names, level, seed + index, steps)
+        found[index] = _ascend(network, state, one, batch, noise, extents, seed + index, steps)
     return found
 
 
@@ -52,17 +54,16 @@ def _ascend(
     state: State,
     reference: Reference,
     batch: Batch,
-    names: Sequence[str],
-    level: float,
+    noise: Noise,
+    extents: Mapping[str, Tensor],
     seed: int,
     steps: int,
 ) -> float:
     if not bool(reference.usable.all()):
         return float("nan")
-    radii = {
-        n: level * float(torch.linalg.vector_norm(state[n], dtype=torch.float64)) for n in names
-    }
-    change = {name: level * noise for name, noise in unit_noise(state, names, seed=seed).items()}
+    names = tuple(extents)
+    drawn = unit_noise(state, names, noise.unit, seed=seed)
+    change = {name: noise.scale * draw for name, draw in drawn.items()}
     ties, best = network.ties, 0.0
     for _ in range(steps):
         leaves = {name: (state[name] + change[name]).requires_grad_() for name in names}
@@ -74,7 +75,6 @@ def _ascend(
         loss = (outputs - reference.outputs).square().sum()
         slopes = gradients(loss, list(leaves.values()))
         for name, gradient in zip(names, slopes, strict=True):
-            norm = 0.0 if gradient is None else float(torch.linalg.vector_norm(gradient))
-            if gradient is not None and 0.0 < norm < float("inf"):
-                change[name] = gradient * (radii[name] / norm)
+            farther = None if gradient is None else noise.unit.ascend(extents[name], gradient)
+            change[name] = change[name] if farther is None else farther
     return best

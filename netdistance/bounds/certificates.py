@@ -38,11 +38,6 @@ _ASSUMPTIONS = (
     f"real arithmetic, evaluated in float64 with its rounding covered by a margin of {INFLATION:g}",
 )
 _BY_NORMS, _BY_NEURON = "norms_certificate", "neuron_certificate"
-# from the activations of each input, by what its change ranges over
-_BY_INPUT: dict[Over, str] = {
-    "ball": "ball_certificate",
-    "known": "known_change_certificate",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +150,7 @@ class Certifier:
             (
                 Rung(_BY_NORMS, self._by_norms(change, reach, norms), _within(reach)),
                 Rung(
-                    _BY_INPUT[change.over],
+                    change.certificate,
                     _relative(by_input.deviation, norms, confidence),
                     _THESE_INPUTS,
                 ),
@@ -175,7 +170,7 @@ class Certifier:
         return _relative(moved.deviation.expand_as(norms), norms, change.confidence)
 
     def _none(self, change: Change, reason: str) -> Certified:
-        names = (_BY_NORMS, _BY_INPUT[change.over], _BY_NEURON)
+        names = (_BY_NORMS, change.certificate, _BY_NEURON)
         rungs = (Rung(name, Skipped(reason), _THESE_INPUTS) for name in names)
         return Certified(change.over, tuple(rungs), Skipped(reason))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,11 +13,12 @@ from netdistance.bounds.attack import worst_found
 from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.estimates import FirstOrder, at_level, first_order
 from netdistance.bounds.gradients import NoGradientError
-from netdistance.bounds.trust import MODEL, trust_of_sum
+from netdistance.bounds.trust import MODEL, log1p_sum, modelled_row, trust_of_sum
 from netdistance.probes.deviation import largest, over_draws, quantiles
+from netdistance.probes.noise import Noise
 from netdistance.probes.noise_sweep import Draws, NoiseSweep
 from netdistance.progress import Progress
-from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.quantities import Exact, Skipped
 from netdistance.report.document import BoundRow, SampleDeviation, Scope, SweepPoint
 from netdistance.report.wording import count
 
@@ -25,6 +26,7 @@ from netdistance.report.wording import count
 ESTIMATE_INPUTS = 256
 # below it float32 cannot hold the noise, whose elements it rounds to 6e-8 of the weights'
 FLOAT32_RESOLUTION = 1e-5
+_NOT_FINITE = "a weight is not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +36,19 @@ class Ladder:
     sweep: NoiseSweep
     scope: Scope
     certifier: Certifier
-    unit_estimate: Quantity
+    effect: FirstOrder  # of every tensor that any scope moves
 
-    @classmethod
-    def of(
-        cls, sweep: NoiseSweep, scope: Scope, certifier: Certifier, effect: FirstOrder
-    ) -> Ladder:
-        """The ladder of a scope; `effect` is of every tensor that any scope moves."""
-        return cls(sweep, scope, certifier, effect.rms(sweep.names(scope)))
-
-    def at(self, text: str, level: float, draws: Draws) -> SweepPoint:
+    def at(self, noise: Noise, draws: Draws) -> SweepPoint:
         """The row of one level.
 
         Raises:
             BoundViolationError: the certificate lies below a measurement.
         """
         every = torch.stack(draws.deviations)
-        attack, attacked = _attack(self.sweep, self.scope, level, len(self.certifier.inputs))
+        attack, attacked = _attack(self.sweep, self.scope, noise, len(self.certifier.inputs))
+        sizes = noise.sizes(self.sweep.state, self.sweep.names(self.scope))
         return SweepPoint(
-            noise=text,
+            noise=noise.text,
             scope=self.scope,
             deviation=SampleDeviation(
                 over_draws(draws.deviations),
@@ -62,34 +58,37 @@ class Ladder:
             accuracy=draws.accuracy,
             attack=attack,
             bounds=(
-                *self._certificates(level, every, attacked),
-                self._estimate(level, draws),
-                self._trust(level, every, attacked),
+                *self._certificates(noise, every, attacked),
+                self._estimate(noise, draws),
+                self._trust(noise, sizes, every, attacked),
             ),
+            relative_frobenius=_largest_size(sizes),
         )
 
-    def _certificates(self, level: float, every: Tensor, attacked: Tensor) -> tuple[BoundRow, ...]:
-        covered = len(self.certifier.inputs)
-        certified = self.certifier.ball(level, self.sweep.names(self.scope))
+    def _certificates(self, noise: Noise, every: Tensor, attacked: Tensor) -> tuple[BoundRow, ...]:
+        covered, names = len(self.certifier.inputs), self.sweep.names(self.scope)
+        change = noise.change(self.certifier.norms, names, self.certifier.ties)
         measured = largest(torch.cat([every[:, :covered].flatten(), attacked]))
-        said = f"each tensor moves by at most {level:g} of its Frobenius norm ({self.scope})"
-        return certified.rows(covered, measured, lambda: self._in_float64(level, covered), [said])
+        said = noise.unit.describe(noise.scale, self.scope)
+        certified = self.certifier.certify(change)
+        return certified.rows(covered, measured, lambda: self._in_float64(noise, covered), [said])
 
-    def _in_float64(self, level: float, covered: int) -> Exact | Skipped:
+    def _in_float64(self, noise: Noise, covered: int) -> Exact | Skipped:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""
         again = self.sweep.in_float64(covered)
-        draws = again.measure({"": level}, (self.scope,))["", self.scope]
-        _, attacked = _attack(again, self.scope, level, covered)
+        draws = again.measure((noise,), (self.scope,))[noise.text, self.scope]
+        _, attacked = _attack(again, self.scope, noise, covered)
         return largest(torch.cat([*draws.deviations, attacked]))
 
-    def _estimate(self, level: float, draws: Draws) -> BoundRow:
+    def _estimate(self, noise: Noise, draws: Draws) -> BoundRow:
         covered = min(ESTIMATE_INPUTS, len(self.sweep.inputs))
+        unit = self.effect.rms(self.sweep.names(self.scope), noise.unit)
         return BoundRow(
             name="first_order_rms",
             standing="estimated",
             over="draws",
             inputs=covered,
-            value=at_level(self.unit_estimate, level),
+            value=at_level(unit, noise.scale),
             measured=over_draws([d[:covered] for d in draws.deviations], power=2),
             assumptions=(
                 "first order in the noise: the linearised network",
@@ -97,18 +96,29 @@ class Ladder:
             ),
         )
 
-    def _trust(self, level: float, every: Tensor, attacked: Tensor) -> BoundRow:
+    def _trust(
+        self, noise: Noise, sizes: Mapping[str, float], every: Tensor, attacked: Tensor
+    ) -> BoundRow:
         weights = self.sweep.names("weights")
         assumptions = [MODEL, f"product over {count(len(weights), 'weight')}"]
-        if len(self.sweep.names(self.scope)) > len(weights):
+        if len(sizes) > len(weights):
             assumptions.append("biases and gains move too, and are not in the product")
-        row = trust_of_sum(len(weights) * math.log1p(level), assumptions, over="ball")
+        moved = [sizes[name] for name in weights]
+        if all(map(math.isfinite, moved)):
+            row = trust_of_sum(log1p_sum(moved), assumptions, over="ball")
+        else:
+            row = modelled_row(Skipped(_NOT_FINITE), assumptions, over="ball")
         worst = largest(torch.cat([every.flatten(), attacked]))
         return replace(row, inputs=len(self.sweep.inputs), measured=worst)
 
 
+def _largest_size(sizes: Mapping[str, float]) -> Exact | Skipped:
+    finite = all(map(math.isfinite, sizes.values()))
+    return Exact(max(sizes.values(), default=0.0)) if finite else Skipped(_NOT_FINITE)
+
+
 def _attack(
-    sweep: NoiseSweep, scope: Scope, level: float, inputs: int
+    sweep: NoiseSweep, scope: Scope, noise: Noise, inputs: int
 ) -> tuple[Exact | Skipped, Tensor]:
     """The worst found, and what was found for each input: for none where there is no gradient."""
     try:
@@ -118,7 +128,7 @@ def _attack(
             sweep.reference.first(inputs),
             sweep.inputs[:inputs],
             sweep.names(scope),
-            level,
+            noise,
             seed=sweep.seed,
         )
     except NoGradientError as error:
@@ -128,7 +138,7 @@ def _attack(
 
 def sweep_points(
     sweep: NoiseSweep,
-    levels: Mapping[str, float],
+    noises: Sequence[Noise],
     scopes: tuple[Scope, ...],
     *,
     certify: int,
@@ -142,36 +152,45 @@ def sweep_points(
         BoundViolationError: a certificate lies below a measurement.
     """
     certifier = Certifier.of(sweep.network, sweep.state, sweep.inputs[:certify])
-    fine = {text: level for text, level in levels.items() if level < FLOAT32_RESOLUTION}
-    coarse = {text: level for text, level in levels.items() if text not in fine}
+    fine = [noise for noise in noises if _is_fine(noise, sweep)]
+    coarse = [noise for noise in noises if noise not in fine]
     points = _points(sweep, coarse, scopes, certifier, progress) if coarse else {}
     if fine:
         exact = sweep.in_float64(len(sweep.inputs))
         points |= _points(exact, fine, scopes, certifier, progress)
-    return tuple(points[text, scope] for scope in scopes for text in levels)
+    order = {noise.text: place for place, noise in enumerate(noises)}
+    rank = {"weights": 0, "all": 1}
+    return tuple(points[at] for at in sorted(points, key=lambda at: (rank[at[1]], order[at[0]])))
+
+
+def _is_fine(noise: Noise, sweep: NoiseSweep) -> bool:
+    """Whether some tensor moves by less than float32 can hold."""
+    sizes = noise.sizes(sweep.state, sweep.names("all")).values()
+    return any(0.0 < size < FLOAT32_RESOLUTION for size in sizes)
 
 
 def _points(
     sweep: NoiseSweep,
-    levels: Mapping[str, float],
+    noises: Sequence[Noise],
     scopes: tuple[Scope, ...],
     certifier: Certifier,
     progress: Progress,
 ) -> dict[tuple[str, Scope], SweepPoint]:
-    measured = sweep.measure(levels, scopes, progress)
+    measured = sweep.measure(noises, scopes, progress)
     effect = first_order(
         sweep.network,
         sweep.state,
         sweep.inputs[:ESTIMATE_INPUTS],
         sweep.names("all" if "all" in scopes else "weights"),
+        tuple(dict.fromkeys(noise.unit for noise in noises)),
         batch_size=sweep.batch_size,
         seed=sweep.seed,
     )
+    named = {noise.text: noise for noise in noises}
     points: dict[tuple[str, Scope], SweepPoint] = {}
     with progress.task("attacking and certifying", len(measured)) as advance:
-        for scope in scopes:
-            ladder = Ladder.of(sweep, scope, certifier, effect)
-            for text, level in levels.items():
-                points[text, scope] = ladder.at(text, level, measured[text, scope])
-                advance(1)
+        for (text, scope), draws in measured.items():
+            ladder = Ladder(sweep, scope, certifier, effect)
+            points[text, scope] = ladder.at(named[text], draws)
+            advance(1)
     return points

@@ -22,7 +22,8 @@ from netdistance.cli.terminal import terminal_progress
     default="0.01,0.05,0.2",
     show_default=True,
     metavar="LEVELS",
-    help="Relative noise levels, separated by commas: 0.2 moves each tensor by 20% of its norm.",
+    help="Noise levels, separated by commas: 0.2 moves each tensor by 20% of its norm; int8 and "
+    "int4 move each element of a weight by up to half a step of that format.",
 )
 @click.option(
     "--draws",
@@ -48,15 +49,17 @@ from netdistance.cli.terminal import terminal_progress
 @naming_options(renames="the checkpoint's names so that they match the model's")
 @output_options
 def command(checkpoint: Path, outputs: Outputs, quiet: bool, noise: str, **settings: Any) -> int:
-    """How far the outputs of CHECKPOINT move under layerwise relative noise.
+    """How far the outputs of CHECKPOINT move under noise in its weights.
 
-    Gaussian noise moves every tensor by the same fraction of its norm. For each level: the measured
-    mean, the first-order estimate, the worst perturbation that an attack found, the certificate
-    that covers every perturbation of that size, and deep relative trust, which is a model.
+    Gaussian noise moves every tensor by the same fraction of its norm; the box of a format moves
+    every element by at most half a step, as rounding to that format may. For each level: the
+    measured mean, the first-order estimate, the worst perturbation that an attack found, the
+    certificate that covers every perturbation of that size or in that box, and deep relative trust,
+    which is a model.
 
     \b
     netdistance perturb mnist.pth --model net.py:build --inputs t10k-images-idx3-ubyte.gz \\
-        --targets t10k-labels-idx1-ubyte.gz --noise 0.01,0.05,0.2 --plot perturb.png
+        --targets t10k-labels-idx1-ubyte.gz --noise 0.01,0.2,int8,int4 --plot perturb.png
     """
     outputs.check([checkpoint, settings["inputs"], settings["targets"]])
     # imported here: --help does not pay for torch

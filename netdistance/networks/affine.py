@@ -18,7 +18,7 @@ from netdistance.quantities import Interval
 
 @dataclass(frozen=True, slots=True)
 class AffineLayer:
-    """A layer z = W h + b, with W any linear operator of a weight tensor.
+    """A layer z = W h + b, with W an operator whose entries are elements of a weight tensor.
 
     For every weight change D: |D h| <= |D|_F * spread(h), and the operator norm of D is at most
     `gain` * |D|_F.
@@ -32,20 +32,27 @@ class AffineLayer:
     spread: Callable[[Tensor], Tensor]  # (N, ...) -> (N,)
     gain: float
     positions: int  # how often the bias is added to one input
+    shape: tuple[int, ...]  # of one input h
     # the weight as the matrix (out, in) of one vector h; None where there is no such matrix
     matrix: Callable[[Tensor], Tensor] | None = None
 
-    def reaching(self, distance: Tensor, weight: Tensor) -> Tensor:
-        """At each output a bound on |W e|_i, (N, ...): over all |e_j| <= distance_j."""
-        return self.forward(distance, weight.abs(), None)
+    def carried(self, weight: Tensor, distance: Tensor, elements: Tensor) -> Tensor:
+        """A bound on |W e|_i, (N, ...), for |e|_2 <= distance, (N,), and |e_j| <= elements.
 
-    def rows(self, like: Tensor, weight: Tensor) -> Tensor:
-        """The l2 norm of each row of W, (1, ...): every entry of W is one of `weight`, or 0."""
-        return self.forward(torch.ones_like(like[:1]), weight.square(), None).sqrt()
+        By the triangle inequality, or by Cauchy and Schwarz: the smaller.
+        """
+        whole = facing(distance, elements)
+        rows = self.forward(torch.ones_like(elements[:1]), weight.square(), None).sqrt()
+        return torch.minimum(self.forward(elements, weight.abs(), None), rows * whole)
 
     def windows(self, h: Tensor, weight: Tensor) -> Tensor:
         """The l2 norm of what each output reads of h, (N, ...)."""
         return self.forward(h.square(), torch.ones_like(weight), None).clamp_min(0.0).sqrt()
+
+
+def facing(distance: Tensor, elements: Tensor) -> Tensor:
+    """(N,) so that it broadcasts against the numbers of each input."""
+    return distance.view(-1, *[1] * (elements.ndim - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +62,14 @@ class Block:
     rows: Tensor  # (out,) bool
     columns: Tensor  # (in,) bool
 
+    def of(self, layer: AffineLayer, weight: Tensor) -> Tensor:
+        """The block of a weight, as a matrix."""
+        assert layer.matrix is not None
+        return layer.matrix(weight)[self.rows][:, self.columns]
+
     def norm(self, layer: AffineLayer, weight: Tensor) -> float:
         """A proved upper bound of the spectral norm of the block of a finite weight."""
-        assert layer.matrix is not None
-        block = layer.matrix(weight)[self.rows][:, self.columns]
+        block = self.of(layer, weight)
         return spectral_norm(block.numpy()).upper if block.numel() else 0.0
 
 

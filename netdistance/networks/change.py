@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from netdistance.networks.affine import AffineLayer, Block, Norms
+from netdistance.networks.affine import AffineLayer, Block, Norms, facing
 from netdistance.report.document import Over
 
 # the norm of n numbers in float64 is within n of these of the exact one
-_ULP = 2.3e-16
+ULP = 2.3e-16
 
 
 class Change(Protocol):
@@ -22,7 +22,11 @@ class Change(Protocol):
 
     @property
     def over(self) -> Over:
-        """Whether it is one change or any of a ball."""
+        """Whether it is one change or any of a region."""
+
+    @property
+    def certificate(self) -> str:
+        """The name of the row of what is certified from the activations of each input."""
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -67,6 +71,11 @@ class NoChange:
     def over(self) -> Over:
         """Nothing moves, which is known."""
         return "known"
+
+    @property
+    def certificate(self) -> str:
+        """That of a known change."""
+        return "known_change_certificate"
 
     @property
     def confidence(self) -> float:
@@ -138,6 +147,7 @@ class Ball:
     ties: Mapping[str, str]
     _radii: dict[str, float] = field(default_factory=dict)
     over: Over = "ball"
+    certificate: str = "ball_certificate"
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -155,7 +165,7 @@ class Ball:
             return 0.0
         if name not in self._radii:
             norm = float(torch.linalg.vector_norm(self.state[name]))
-            self._radii[name] = self.level * norm * (1.0 + self.state[name].numel() * _ULP)
+            self._radii[name] = self.level * norm * (1.0 + self.state[name].numel() * ULP)
         return self._radii[name]
 
     def norm(self, layer: AffineLayer) -> float:
@@ -186,9 +196,10 @@ class Ball:
 
     def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
         """min(|W| elements, row of W * distance) + radius * norm of what the output reads of it."""
-        weight, whole = self.state[layer.weight], _facing(distance, elements)
-        read = torch.minimum(layer.windows(elements, weight), whole)
-        return _rowwise(layer, weight, whole, elements) + self.radius(layer.weight) * read
+        weight = self.state[layer.weight]
+        read = torch.minimum(layer.windows(elements, weight), facing(distance, elements))
+        own = self.radius(layer.weight) * read
+        return layer.carried(weight, distance, elements) + own
 
     def changed(self, name: str) -> Tensor | None:
         """The tensor itself where it does not move."""
@@ -207,6 +218,7 @@ class KnownChange:
     b: Norms
     t: float = 1.0
     over: Over = "known"
+    certificate: str = "known_change_certificate"
 
     @property
     def state(self) -> Mapping[str, Tensor]:
@@ -232,7 +244,7 @@ class KnownChange:
     def moved_norm(self, layer: AffineLayer) -> float:
         """The t-th part of gain * |D|_F."""
         size = self.state[layer.weight].numel()
-        return layer.gain * self.distance(layer.weight) * (1.0 + size * _ULP)
+        return layer.gain * self.distance(layer.weight) * (1.0 + size * ULP)
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """The t-th part of |D h + e|, evaluated at the original activations."""
@@ -250,8 +262,7 @@ class KnownChange:
 
     def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
         """min(|W~| elements, row of W~ * distance)."""
-        weight = self.changed(layer.weight)
-        return _rowwise(layer, weight, _facing(distance, elements), elements)
+        return layer.carried(self.changed(layer.weight), distance, elements)
 
     def changed(self, name: str) -> Tensor:
         """The t-th part of the way from a to b."""
@@ -261,14 +272,3 @@ class KnownChange:
     def distance(self, name: str) -> float:
         """The norm of the change itself."""
         return float(torch.linalg.vector_norm(self.changed(name) - self.a.state[name]))
-
-
-def _facing(distance: Tensor, elements: Tensor) -> Tensor:
-    """(N,) so that it broadcasts against the numbers of each input."""
-    return distance.view(-1, *[1] * (elements.ndim - 1))
-
-
-def _rowwise(layer: AffineLayer, weight: Tensor, distance: Tensor, elements: Tensor) -> Tensor:
-    """A bound on |W e|_i, by the triangle inequality or by Cauchy and Schwarz."""
-    by_schwarz = layer.rows(elements, weight) * distance
-    return torch.minimum(layer.reaching(elements, weight), by_schwarz)

@@ -1,15 +1,82 @@
-"""Layerwise relative Gaussian noise: every tensor moves by the same fraction of its norm."""
+"""Noise in the weights of one network: how far each tensor may move, and how a move is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from netdistance.networks.affine import Norms
+from netdistance.networks.change import Change
 from netdistance.networks.load import Network, State
+from netdistance.probes.relative_gaussian import RelativeGaussian
 from netdistance.report.document import Scope
+
+
+class UnitNoise(Protocol):
+    """Noise of scale 1: a region around every tensor, and a distribution in it.
+
+    How far a tensor can go is its extent, computed once: one number for a ball, a number for each
+    element for a box. A region grows in proportion to its extents.
+    """
+
+    def scopes(self, asked: tuple[Scope, ...]) -> tuple[Scope, ...]:
+        """The scopes to measure where these are asked for; none of them twice the same tensors."""
+
+    def extent(self, weight: Tensor) -> Tensor:
+        """How far a tensor can go, on its device, in float32 or wider."""
+
+    def draw(self, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """A random change of a tensor, of its device and dtype, with numbers drawn on the CPU."""
+
+    def ascend(self, extent: Tensor, gradient: Tensor) -> Tensor | None:
+        """The change <= extent of the largest inner product with the gradient.
+
+        None where the gradient is zero or not finite.
+        """
+
+    def energy(self, extent: Tensor, gradient: Tensor) -> Tensor:
+        """E (sum_i g_i D_i)^2 of a random change D of independent elements; 0-D, float64."""
+
+    def farthest(self, weight: Tensor) -> float:
+        """The largest |D|_F / |W|_F, 0 where the tensor stays; NaN if the weight is not finite."""
+
+    def change(
+        self, norms: Norms, scale: float, names: Sequence[str], ties: Mapping[str, str]
+    ) -> Change:
+        """What a certificate has to cover: every change of the named tensors at a scale."""
+
+    def describe(self, scale: float, scope: Scope) -> str:
+        """The region at a scale, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A level of noise as the user spelled it: `scale` times the unit noise."""
+
+    text: str
+    unit: UnitNoise
+    scale: float = 1.0
+
+    def sizes(self, state: State, names: Sequence[str]) -> dict[str, float]:
+        """The farthest relative Frobenius change of each named tensor."""
+        return {name: self.scale * self.unit.farthest(state[name]) for name in names}
+
+    def change(self, norms: Norms, names: Sequence[str], ties: Mapping[str, str]) -> Change:
+        """What a certificate has to cover: every change of the named tensors."""
+        return self.unit.change(norms, self.scale, names, ties)
+
+
+def relative(level: float, text: str = "") -> Noise:
+    """Gaussian noise that moves every tensor by `level` of its Frobenius norm."""
+    return Noise(text or f"{level:g}", RELATIVE_GAUSSIAN, level)
+
+
+RELATIVE_GAUSSIAN: UnitNoise = RelativeGaussian()
 
 
 def perturbed_names(
@@ -30,23 +97,16 @@ def perturbed_names(
     )
 
 
-def unit_noise(state: State, names: Sequence[str], *, seed: int) -> dict[str, Tensor]:
-    """Gaussian noise with the norm of each tensor: |noise_l|_F = |W_l|_F, drawn on the CPU.
+def unit_noise(
+    state: State, names: Sequence[str], unit: UnitNoise = RELATIVE_GAUSSIAN, *, seed: int
+) -> dict[str, Tensor]:
+    """One draw of the unit noise for each named tensor.
 
-    Scaled by a level it is noise of exactly that relative size. The draw of a tensor depends on
-    the seed and its place among `names` alone, so that a GPU sees the same noise.
+    The draw of a tensor depends on the seed and its place among `names` alone, and its random
+    numbers come from the CPU, so that a GPU sees the same noise.
     """
     generator = torch.Generator().manual_seed(seed)
-    noise: dict[str, Tensor] = {}
-    for name in names:
-        weight = state[name]
-        draw = torch.randn(weight.shape, generator=generator, dtype=torch.float32)
-        norm, target = (
-            float(torch.linalg.vector_norm(t, dtype=torch.float64)) for t in (draw, weight)
-        )
-        wide = draw.to(torch.promote_types(draw.dtype, weight.dtype))
-        noise[name] = wide.mul_(target / norm if norm else 0.0).to(weight.device, weight.dtype)
-    return noise
+    return {name: unit.draw(state[name], generator) for name in names}
 
 
 def moved(network: Network, state: State, change: Mapping[str, Tensor], scale: float) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -20,7 +20,7 @@ from netdistance.probes.deviation import (
     require_repeatable,
     run,
 )
-from netdistance.probes.noise import moved, perturbed_names, unit_noise
+from netdistance.probes.noise import Noise, moved, perturbed_names, unit_noise
 from netdistance.probes.output_measures import score_shape
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Quantity, Skipped
@@ -106,21 +106,30 @@ class NoiseSweep:
         return replace(self, state=state, inputs=few, targets=targets, reference=reference)
 
     def measure(
-        self, levels: Mapping[str, float], scopes: tuple[Scope, ...], progress: Progress = SILENT
+        self, noises: Sequence[Noise], scopes: tuple[Scope, ...], progress: Progress = SILENT
     ) -> dict[tuple[str, Scope], Draws]:
-        """What every draw did. A draw is the same noise at every level, so that levels compare."""
-        result = {(text, scope): Draws() for text in levels for scope in scopes}
-        plan = [(draw, scope) for draw in range(self.draws) for scope in scopes]
-        with progress.task("measuring", len(plan) * len(levels)) as advance:
-            for draw, scope in plan:
-                noise = unit_noise(self.state, self.names(scope), seed=self.seed + draw)
-                for text, level in levels.items():
-                    self._measure_one(noise, level, result[text, scope])
+        """What every draw did, by the spelling of the noise.
+
+        A draw is the same unit noise at every level, so that levels compare.
+        """
+        plan = [
+            (draw, scope, unit)
+            for draw in range(self.draws)
+            for unit in dict.fromkeys(noise.unit for noise in noises)
+            for scope in unit.scopes(scopes)
+        ]
+        runs = [(*place, noise) for place in plan for noise in noises if noise.unit == place[2]]
+        result = {(noise.text, scope): Draws() for _, scope, _, noise in runs}
+        with progress.task("measuring", len(runs)) as advance:
+            for draw, scope, unit in plan:
+                change = unit_noise(self.state, self.names(scope), unit, seed=self.seed + draw)
+                for noise in (noise for noise in noises if noise.unit == unit):
+                    self._measure_one(change, noise.scale, result[noise.text, scope])
                     advance(1)
         return result
 
-    def _measure_one(self, noise: Mapping[str, Tensor], level: float, into: Draws) -> None:
-        state = moved(self.network, self.state, noise, level)
+    def _measure_one(self, change: Mapping[str, Tensor], scale: float, into: Draws) -> None:
+        state = moved(self.network, self.state, change, scale)
         outputs = run(self.network, state, self.inputs, batch_size=self.batch_size)
         into.deviations.append(self.reference.deviation(outputs).cpu())
         if self.targets is not None:

@@ -161,7 +161,11 @@ class SampleDeviation:
 
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
-    """One noise level and scope: measured, attacked and bounded."""
+    """One noise level and scope: measured, attacked and bounded.
+
+    `noise` is a relative level or the name of a format, as the user spelled it. Of the moved
+    tensors, `relative_frobenius` is the largest relative change that this noise allows one of them.
+    """
 
     noise: str
     scope: Scope
@@ -169,6 +173,7 @@ class SweepPoint:
     accuracy: Quantity
     attack: Quantity
     bounds: tuple[BoundRow, ...]
+    relative_frobenius: Quantity | None = field(default=None, metadata=_OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 Certified curves are solid, estimated dashed, modelled dotted, measurements are points with error
 bars: the line style carries the standing, so that grey paper and colour-blind readers lose nothing.
+A level with a name is no point of a curve: its bounds are signs, a different one for each standing.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
@@ -25,28 +28,32 @@ from netdistance.report.attribution_figure import (
     effects_height,
     effects_width,
 )
-from netdistance.report.document import BoundRow, Report, Standing
+from netdistance.report.document import BoundRow, Report, Standing, SweepPoint
 from netdistance.report.escape import drawable
 from netdistance.report.layer_figure import layer_figure
+from netdistance.report.noise_level import is_named, size_of
 from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
 from netdistance.report.train_figure import train_figure
 
-# line style and colour of each standing; the colours are Okabe and Ito's, safe for colour blindness
-_STYLES: dict[Standing, tuple[str, str]] = {
-    "certified": ("-", "#000000"),
-    "estimated": ("--", "#0072B2"),
-    "modelled": (":", "#D55E00"),
+# line style, colour, and sign apart from a line, of each standing; the colours are Okabe and Ito's,
+# safe for colour blindness
+_STYLES: dict[Standing, tuple[str, str, str]] = {
+    "certified": ("-", "#000000", "s"),
+    "estimated": ("--", "#0072B2", "D"),
+    "modelled": (":", "#D55E00", "^"),
 }
 # of certificates the tightest is the darkest
 _SHADES = {
     "norms_certificate": "#B5B5B5",
     "ball_certificate": "#787878",
+    "box_certificate": "#787878",
     "known_change_certificate": "#787878",
 }
 _LABELS = {
     "norms_certificate": "certified: from norms, every input as long",
     "ball_certificate": "certified: from activations",
+    "box_certificate": "certified: from activations",
     "known_change_certificate": "certified: from activations",
     "neuron_certificate": "certified: neuron by neuron",
     "first_order_rms": "estimated: first order, root mean square",
@@ -56,7 +63,7 @@ _LABELS = {
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One pair of axes: bounds and measurements against a level."""
+    """One pair of axes: bounds and measurements against a level; `apart` are levels with names."""
 
     title: str
     xlabel: str
@@ -65,6 +72,15 @@ class _Panel:
     means: list[Quantity] = field(default_factory=list)
     largest: list[float | None] = field(default_factory=list)
     attacks: list[Quantity] = field(default_factory=list)
+    apart: _Apart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """Levels that are no points of a curve, and their names."""
+
+    names: tuple[str, ...]
+    panel: _Panel
 
 
 def has_figure(report: Report) -> bool:
@@ -125,17 +141,43 @@ def _draw_panels(figure: FigureBase, panels: Sequence[_Panel]) -> None:
     for place, panel in zip(axes, panels, strict=True):
         _draw(place, panel)
     axes[0].set_ylabel("relative deviation of the outputs")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    shown = dict[str, list[Artist]]()
+    for place in axes:
+        own = dict[str, list[Artist]]()
+        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+            own.setdefault(label, []).append(handle)
+        shown = own | shown
+    # a curve and a sign of one bound are one entry, drawn over each other;
+    # a tuple of artists is one, which matplotlib's stubs do not know
+    entries = [tuple(handles) for handles in shown.values()]
+    options: dict[str, Any] = {"handles": entries, "labels": list(shown)}
+    figure.legend(**options, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _draw(axes: Axes, panel: _Panel) -> None:
+    _draw_series(axes, panel, joined=True)
+    if panel.apart is not None:
+        _draw_series(axes, panel.apart.panel, joined=False)
+        for name, x in zip(panel.apart.names, panel.apart.panel.levels, strict=True):
+            axes.axvline(x, color="#dddddd", linewidth=0.6, zorder=0)
+            axes.text(
+                x, 0.02, drawable(name, 20),
+                rotation="vertical", ha="right", transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+    axes.set(xscale="log", yscale="log", title=panel.title, xlabel=panel.xlabel)
+    axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
+    axes.axhline(1.0, color="#999999", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _draw_series(axes: Axes, panel: _Panel, *, joined: bool) -> None:
     for name in dict.fromkeys(row.name for rows in panel.bounds for row in rows):
-        _draw_bound(axes, panel, name)
+        _draw_bound(axes, panel, name, joined=joined)
     if panel.attacks:
         _draw_line(
             axes, panel.levels, [point(a) for a in panel.attacks],
-            marker="v", color="#666666", linewidth=0.8, label="measured: worst found, same inputs",
+            marker="v", color="#666666", linewidth=0.8 if joined else 0.0,
+            label="measured: worst found, same inputs",
         )  # fmt: skip
     _draw_line(
         axes, panel.levels, panel.largest,
@@ -148,21 +190,21 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         yerr=[2.0 * q.stderr if isinstance(q, Estimate) else 0.0 for _, q in measured],
         fmt="o", color="#009E73", capsize=3, zorder=5, label="measured: mean, 2 standard errors",
     )  # fmt: skip
-    axes.set(xscale="log", yscale="log", title=panel.title, xlabel=panel.xlabel)
-    axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
-    axes.axhline(1.0, color="#999999", linewidth=0.6)
-    axes.set_axisbelow(True)
 
 
-def _draw_bound(axes: Axes, panel: _Panel, name: str) -> None:
+def _draw_bound(axes: Axes, panel: _Panel, name: str, *, joined: bool) -> None:
     rows = [next((r for r in rows if r.name == name), None) for rows in panel.bounds]
     standing = next(row.standing for row in rows if row is not None)
-    linestyle, color = _STYLES[standing]
+    linestyle, color, sign = _STYLES[standing]
     values = [None if row is None else point(row.value) for row in rows]
-    _draw_line(
-        axes, panel.levels, values,
-        linestyle=linestyle, color=_SHADES.get(name, color), linewidth=1.6, label=_label(rows),
-    )  # fmt: skip
+    # hollow, so that a measurement behind it is seen
+    style = (
+        {"linestyle": linestyle, "linewidth": 1.6}
+        if joined
+        else {"linestyle": "none", "marker": sign, "markerfacecolor": "none"}
+    )
+    shade = _SHADES.get(name, color)
+    _draw_line(axes, panel.levels, values, color=shade, label=_label(rows), **style)
 
 
 def _label(rows: Sequence[BoundRow | None]) -> str:
@@ -184,24 +226,28 @@ def _perturb_figure(report: Report) -> Figure:
     titles = {"weights": "noise on weights only", "all": "noise on all parameters"}
     panels: list[_Panel] = []
     for scope, title in titles.items():
-        places = sorted(
-            (place for place in report.sweep or () if place.scope == scope),
-            key=lambda place: float(place.noise),
-        )
-        if not places:
-            continue
-        panels.append(
-            _Panel(
-                title=title,
-                xlabel="relative noise in each layer",
-                levels=[float(place.noise) for place in places],
-                bounds=[place.bounds for place in places],
-                means=[place.deviation.mean for place in places],
-                largest=[place.deviation.quantiles.get("1.0") for place in places],
-                attacks=[place.attack for place in places],
-            )
-        )
+        places = sorted((p for p in report.sweep or () if p.scope == scope), key=size_of)
+        named = [place for place in places if is_named(place) and size_of(place)]
+        if places:
+            panel = _noise_panel(title, [place for place in places if not is_named(place)])
+            apart = _Apart(tuple(place.noise for place in named), _noise_panel("", named))
+            if named:
+                xlabel = f"{panel.xlabel} (by name: the most in one layer)"
+                panel = replace(panel, xlabel=xlabel, apart=apart)
+            panels.append(panel)
     return bound_versus_actual(panels)
+
+
+def _noise_panel(title: str, places: Sequence[SweepPoint]) -> _Panel:
+    return _Panel(
+        title=title,
+        xlabel="relative noise in each layer",
+        levels=[size_of(place) for place in places],
+        bounds=[place.bounds for place in places],
+        means=[place.deviation.mean for place in places],
+        largest=[place.deviation.quantiles.get("1.0") for place in places],
+        attacks=[place.attack for place in places],
+    )
 
 
 def _compare_figure(report: Report) -> Figure:

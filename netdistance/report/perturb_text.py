@@ -8,7 +8,8 @@ from netdistance.quantities import Interval, Skipped
 from netdistance.report.bound_text import exceeded_lines, tightest
 from netdistance.report.document import Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, percent, quantity, without_error
+from netdistance.report.noise_level import box_legend, label_of, size_of
+from netdistance.report.wording import count, quantity, without_error
 
 SWEEP_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
@@ -40,7 +41,7 @@ def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
     """The row of a noise level, measured beside every bound."""
     bounds, certificate = {row.name: row for row in place.bounds}, tightest(place.bounds)
     cells = (
-        percent(float(place.noise)),
+        label_of(place),
         quantity(place.deviation.mean),
         without_error(bounds["first_order_rms"].value),
         quantity(place.attack),
@@ -52,20 +53,23 @@ def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
 
 def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
     """For how many of the covered inputs the top-1 class is proved to stay, at each level."""
-    kept: dict[float, int] = {}
+    kept: list[tuple[SweepPoint, int]] = []
     covered = 0
-    for place in places:
+    for place in sorted(places, key=size_of):
         row = next((row for row in place.bounds if row.top1_unchanged is not None), None)
         if row is not None and isinstance(row.top1_unchanged, Interval):
             covered = row.inputs or 0
-            kept[float(place.noise)] = round(row.top1_unchanged.lower * covered)
-    if not any(kept.values()):
+            kept.append((place, round(row.top1_unchanged.lower * covered)))
+    if not any(number for _, number in kept):
         where = f"for none of {count(covered, 'input')} at these levels"
         return paragraph(f"top-1 certified unchanged {where}.") if kept else []
-    parts = [f"{number:,} at {percent(level)}" for level, number in kept.items() if number]
-    lost = sorted(level for level, number in kept.items() if not number)
+    parts = [f"{number:,} at {label_of(place)}" for place, number in kept if number]
+    lost = [label_of(place) for place, number in kept if not number]
+    # a box of a larger size than a ball can still be certified
+    beyond = not any(number for _, number in kept[-len(lost) :])
     if lost:
-        parts.append(f"none at {percent(lost[0])}{' and beyond' if len(lost) > 1 else ''}")
+        where = f"{lost[0]} and beyond" if beyond and lost[1:] else " or ".join(lost)
+        parts.append(f"none at {where}")
     return paragraph(
         f"top-1 certified unchanged, of {count(covered, 'input')}: {', '.join(parts)}."
     )
@@ -85,7 +89,8 @@ def _legend(report: Report, with_accuracy: bool) -> Lines:
         certified = not isinstance(certificate.value, Skipped)
         text += "; certified covers every one. " if certified else ". "
     text += "modelled: deep relative trust, can be violated."
-    return paragraph(text + (" top-1: accuracy under noise." if with_accuracy else ""))
+    text += " top-1: accuracy under noise." if with_accuracy else ""
+    return paragraph(f"{text} {box_legend(report.sweep or ())}".rstrip())
 
 
 def _skipped(sweep: tuple[SweepPoint, ...]) -> set[tuple[str, str]]:

@@ -10,6 +10,7 @@ from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.bound_text import tightest
 from netdistance.report.document import PairingAccount, Report, SweepPoint, TensorRow
 from netdistance.report.noise_floor import noise_floor, times
+from netdistance.report.noise_level import is_named, label_of, size_of
 from netdistance.report.wording import count, percent
 
 # at half of its own size, what remains of a weight no longer tells the networks' kinship
@@ -36,12 +37,14 @@ def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathL
 def perturb_verdict(report: Report) -> str:
     """What perturb found at its largest level, and how far certificates reach."""
     sweep = report.sweep or ()
-    last = max(sweep, key=lambda place: (float(place.noise), place.scope == "all"))
-    text = (
-        f"At {percent(float(last.noise))} layerwise noise "
-        f"{'on weights and biases' if last.scope == 'all' else 'on the weights'} "
-        f"the outputs move by {_amount(last.deviation.mean)}"
+    last = max(sweep, key=lambda place: (size_of(place), place.scope == "all"))
+    where = "on weights and biases" if last.scope == "all" else "on the weights"
+    what = (
+        f"Under uniform noise within half a step of {last.noise}"
+        if is_named(last)
+        else f"At {label_of(last)} layerwise noise {where}"
     )
+    text = f"{what} the outputs move by {_amount(last.deviation.mean)}"
     before, after = report.reference_accuracy, last.accuracy
     if before is not None and not isinstance(before, Skipped):
         text += f" and accuracy {_change_of(before, after)}"
@@ -65,16 +68,14 @@ def _change_of(before: Quantity, after: Quantity) -> str:
 def _reach(sweep: Sequence[SweepPoint]) -> str:
     """The largest level at which a certificate still says that the output is not all noise."""
     certificates = [
-        (float(place.noise), row.value)
-        for place in sweep
-        if (row := tightest(place.bounds)) is not None
+        (place, row.value) for place in sweep if (row := tightest(place.bounds)) is not None
     ]
     skipped = [value.reason for _, value in certificates if isinstance(value, Skipped)]
     if len(skipped) == len(certificates):
         return f"no certificate: {skipped[0]}." if skipped else "no certificate."
     useful = [
-        level
-        for level, value in certificates
+        place
+        for place, value in certificates
         if (upper := point(value)) is not None and upper < _VACUOUS
     ]
     covered = sweep[0].bounds[0].inputs or 0
@@ -83,7 +84,8 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
         return "no certificate is useful (below 100%) at any of these levels."
     if len(useful) == len(certificates):
         return f"the certificates are useful (below 100%) at every level, {on}."
-    return f"no certificate is useful (below 100%) beyond {percent(max(useful))}, {on}."
+    farthest = label_of(max(useful, key=size_of))
+    return f"no certificate is useful (below 100%) beyond {farthest}, {on}."
 
 
 def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:

@@ -1,17 +1,16 @@
-"""perturb: how far do the outputs of one network move under layerwise relative noise?"""
+"""perturb: how far do the outputs of one network move under noise in its weights?"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netdistance.bounds.ladder import sweep_points
 from netdistance.checkpoints import Checkpoint, open_checkpoint
-from netdistance.errors import UsageError
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import natural_key
 from netdistance.pairing.rename import renamed, rules_for_pair
+from netdistance.probes.noise_levels import noise_of
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Scope, TensorRow, Verdict
@@ -22,16 +21,12 @@ from netdistance.studies.run_options import RunOptions, open_run
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
 
-# the noise that float64 can hold to six digits beside the weights
-LEAST_NOISE = 1e-10
-# the weights are lost in it long before, and float16 ends at 65504
-MOST_NOISE = 1e4
 SCOPES: tuple[Scope, ...] = ("weights", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerturbOptions(RunOptions):
-    """What perturb is asked; `noise` keeps the user's spelling.
+    """What perturb is asked; `noise` keeps the user's spelling: relative levels and formats.
 
     Only parameters that a glob of `layers` matches move, where there is one. `strip_prefix`,
     `rename` and `skip` are for the checkpoint's names, as in `CompareOptions`.
@@ -52,10 +47,10 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
     Raises:
         CheckpointError: the file is unreadable, invalid, or does not fit the model.
         InputError: the model or its inputs cannot be used.
-        UsageError: a noise level is no positive number.
+        UsageError: a noise is neither a level in range nor a format.
         BoundViolationError: a certificate lies below a measurement.
     """
-    levels = {text: _level(text) for text in options.noise}
+    noises = tuple(noise_of(text) for text in dict.fromkeys(options.noise))
     options.require_runnable()
     _, rules = rules_for_pair(options.strip_prefix, options.rename, (), options.skip)
     with open_checkpoint(source) as file:
@@ -81,26 +76,13 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         reference_accuracy=sweep.reference_accuracy,
         sweep=sweep_points(
             sweep,
-            levels,
+            noises,
             SCOPES if options.scope == "both" else (options.scope,),
             certify=options.certify,
             progress=progress,
         ),
     )
     return replace(report, verdict=Verdict(perturb_verdict(report)))
-
-
-def _level(text: str) -> float:
-    try:
-        level = float(text)
-    except ValueError:
-        level = math.nan
-    if not LEAST_NOISE <= level <= MOST_NOISE:
-        raise UsageError(
-            f"--noise {text}: expected levels from {LEAST_NOISE:g} to {MOST_NOISE:g}, such as "
-            "0.01,0.05,0.2"
-        )
-    return level
 
 
 def _tensor_rows(checkpoint: Checkpoint) -> tuple[TensorRow, ...]:

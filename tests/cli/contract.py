@@ -16,6 +16,7 @@ BOUND = {"name", "standing", "over", "inputs", "value", "measured", "assumptions
 STANDINGS = {
     "norms_certificate": {("certified", "ball"), ("certified", "known")},
     "ball_certificate": {("certified", "ball")},
+    "box_certificate": {("certified", "ball")},
     "known_change_certificate": {("certified", "known")},
     "neuron_certificate": {("certified", "ball"), ("certified", "known")},
     "first_order_rms": {("estimated", "draws")},

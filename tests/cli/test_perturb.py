@@ -53,7 +53,9 @@ def test_the_sweep(data: list[str]) -> None:
     places = [(place["scope"], place["noise"]) for place in sweep]
     assert places == [(s, n) for s in ("weights", "all") for n in ("0.01", "0.2")]
     for place in sweep:
-        keys = {"noise", "scope", "deviation", "accuracy", "attack", "bounds"}
+        keys = {
+            "noise", "scope", "deviation", "accuracy", "attack", "bounds", "relative_frobenius"
+        }  # fmt: skip
         assert set(place) == keys
         assert set(place["deviation"]) == {"mean", "rms", "quantiles"}
         assert kind(place["deviation"]["mean"]) == kind(place["deviation"]["rms"]) == "estimate"
@@ -115,6 +117,59 @@ def test_tiny_noise_is_measured_in_float64_before_it_is_believed(data: list[str]
         assert place["bounds"][1]["value"]["upper"] < 1e3 * float(place["noise"])
 
 
+def test_formats_beside_levels(data: list[str]) -> None:
+    sweep = document(data, "--noise", "int8,0.01,int4")["sweep"]
+    places = [(place["scope"], place["noise"]) for place in sweep]
+    # a format rounds weights alone, so that it has no row where biases move
+    assert places == [(s, n) for s in ("weights",) for n in ("int8", "0.01", "int4")] + [
+        ("all", "0.01")
+    ]
+    for place in sweep:
+        rows = {row["name"]: row for row in place["bounds"]}
+        box = place["noise"].startswith("int")
+        names = list(rows)
+        assert names[0] == "norms_certificate" and names[2] == "neuron_certificate"
+        assert names[1] == ("box_certificate" if box else "ball_certificate")
+        certificate = rows["neuron_certificate"]
+        assert rows["deep_relative_trust"]["over"] == "ball"
+        for row in rows.values():
+            check_bound(row)
+        assert certificate["value"]["upper"] >= place["attack"]["value"]
+        assert place["attack"]["value"] > place["deviation"]["quantiles"]["1.0"] / 2
+        trust = rows["deep_relative_trust"]["value"]["value"]
+        size = place["relative_frobenius"]["value"]
+        assert trust <= ((1.0 + size) ** 3 - 1.0) * (1 + 1e-12)
+    sizes = [place["relative_frobenius"]["value"] for place in sweep]
+    assert sizes[1] == 0.01 < sizes[0] < sizes[2]
+
+
+@pytest.mark.parametrize("scope", ["weights", "all", "both"])
+def test_a_format_has_one_row_whatever_the_scope(data: list[str], scope: str) -> None:
+    (place,) = document(data, "--noise", "int4", "--scope", scope)["sweep"]
+    assert (place["noise"], place["scope"]) == ("int4", "weights")
+    (alone,) = document(data, "--noise", "int4", "--scope", "weights")["sweep"]
+    assert place == alone
+
+
+def test_text_of_formats(data: list[str]) -> None:
+    outcome = perturbed(data, "--noise", "0.001,int8,0.2,int4", "--device", "cpu")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert wide_lines(outcome.out) == []
+    assert golden_problem("perturb-formats.txt", outcome.out) == ""
+
+
+def test_figures_and_tables_of_formats(data: list[str], tmp_path: Path) -> None:
+    targets = {kind: tmp_path / f"out.{kind}" for kind in ("svg", "html", "csv", "md")}
+    options = ("--plot", "--html", "--csv", "--markdown")
+    given = [x for pair in zip(options, targets.values(), strict=True) for x in pair]
+    assert perturbed(data, "--noise", "int8,0.01", *given).code == 0
+    texts = {kind: target.read_text() for kind, target in targets.items()}
+    assert all("int8" in text for text in texts.values())
+    assert "certified: neuron by neuron" in texts["svg"]
+    assert "box_certificate" in texts["csv"] and "relative_frobenius" in texts["csv"]
+    assert "| weights | int8 |" in texts["md"]
+
+
 def test_text(data: list[str]) -> None:
     outcome = perturbed(data, "--device", "cpu")
     assert (outcome.code, outcome.err) == (0, "")
@@ -155,7 +210,7 @@ def test_half_of_a_certificate_stops_the_run(
 ) -> None:
     planted = Interval(0.0, 1.25e-4)
     false = Certified("ball", (Rung("planted", planted, "none"),), Interval(0.0, 1.0))
-    monkeypatch.setattr(Certifier, "ball", lambda self, level, names: false)
+    monkeypatch.setattr(Certifier, "certify", lambda self, change: false)
     outcome = perturbed(data)
     assert error_problem(outcome, 70, "planted", "certified at most 0.000125") == ""
     measured = outcome.err.split("measured ")[1].split(":")[0]
@@ -166,7 +221,8 @@ def test_half_of_a_certificate_stops_the_run(
     "noise", ["", "x", "0", "-0.1", "nan", "inf", "0.1,,0.2", "0.1,x", "1e999"]
 )
 def test_noise_that_is_no_level(data: list[str], noise: str) -> None:
-    assert error_problem(perturbed(data, "--noise", noise), 2, "--noise") == ""
+    allowed = "from 1e-10 to 10000", "int8, int4"
+    assert error_problem(perturbed(data, "--noise", noise), 2, "--noise", *allowed) == ""
 
 
 def test_what_perturb_needs(data: list[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from netdistance import SensitivityOptions, demo, sensitivity
 from netdistance.errors import UsageError
-from netdistance.networks.change import Norms
+from netdistance.networks.affine import Norms
 from netdistance.quantities import Interval
 from netdistance.report.document import Report
 from netdistance.report.renderers import RENDERERS

@@ -76,11 +76,14 @@ def test_devices_agree(study: Callable[[str, str], Report], dtype: str, device: 
 
 
 @over_devices
-def test_a_draw_is_the_same_noise_on_every_device(device: str) -> None:
+@pytest.mark.parametrize("noise", ["0.1", "int8"])
+def test_a_draw_is_the_same_noise_on_every_device(device: str, noise: str) -> None:
     from netdistance.probes.noise import unit_noise
+    from netdistance.probes.noise_levels import noise_of
 
+    unit = noise_of(noise).unit
     state = {"w": torch.ones(5, 7), "b": torch.ones(3)}
-    here = unit_noise(state, ("w", "b"), seed=3)
-    there = unit_noise({n: t.to(device) for n, t in state.items()}, ("w", "b"), seed=3)
+    here = unit_noise(state, ("w", "b"), unit, seed=3)
+    there = unit_noise({n: t.to(device) for n, t in state.items()}, ("w", "b"), unit, seed=3)
     for name, noise in here.items():
         torch.testing.assert_close(there[name].cpu(), noise, rtol=1e-6, atol=0.0)

@@ -16,7 +16,7 @@ from netdistance.networks.load import Network, State
 from netdistance.networks.rules import RULES, activation
 from netdistance.networks.rules.base import Call, Edge, Rule
 from netdistance.probes.deviation import Reference
-from netdistance.probes.noise import moved, perturbed_names, unit_noise
+from netdistance.probes.noise import moved, perturbed_names, relative, unit_noise
 from netdistance.quantities import Interval, Skipped
 from tests.cases.networks import SUPPORTED, Case, in_dtype
 from tests.cases.unsupported import UNSUPPORTED
@@ -55,7 +55,7 @@ def ball_law(case: Case, seed: int, level: float, *, count: int, steps: int) -> 
     for scope in ("weights", "all"):
         names = perturbed_names(network, state, scope)
         found = {"attack": float(worst_found(
-            network, double, reference, inputs.double(), names, level, seed=seed
+            network, double, reference, inputs.double(), names, relative(level), seed=seed
         ).max())}  # fmt: skip
         for draw in range(4):
             other = moved(network, double, unit_noise(double, names, seed=seed + draw), level)

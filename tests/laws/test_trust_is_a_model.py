@@ -16,6 +16,7 @@ from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.trust import MODEL, trust_from_log1p_sum, trust_of_sum
 from netdistance.networks.affine import Norms
 from netdistance.probes.deviation import Reference
+from netdistance.probes.noise import relative
 from netdistance.quantities import Exact, Interval
 from tests.cases.networks import Case, mlp
 from tests.laws.adversary import changed, exact_deviation
@@ -55,7 +56,7 @@ def test_the_attack_exceeds_it() -> None:
     state, x = case.state(network, 1), case.inputs(1)
     reference = Reference.of(network(state, x))
     names = [name for name in network.parameters if name.endswith("weight")]
-    found = worst_found(network, state, reference, x, names, ETA, seed=0)
+    found = worst_found(network, state, reference, x, names, relative(ETA), seed=0)
     assert float(found.max()) > 1.5 * trust(3), f"{found}, modelled {trust(3):.4g}"
 
 

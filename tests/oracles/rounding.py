@@ -55,3 +55,23 @@ def rounded(weight: np.ndarray, name: str) -> np.ndarray:
     parts = weight.reshape(-1, group)
     step = np.abs(parts).max(axis=1, keepdims=True) / np.float32(top)
     return (np.rint(parts / step) * step).reshape(weight.shape)
+
+
+def grid_steps(weight: np.ndarray, name: str) -> np.ndarray:
+    """The step of each element in float64: max / 127 of its row, or max / 7 of its group of 128."""
+    top = {"int8": 127, "int4": 7}[name]
+    steps = []
+    for row in weight.reshape(weight.shape[0], -1).tolist():
+        length = len(row) if name == "int8" else 128
+        for start in range(0, len(row), length):
+            part = row[start : start + length]
+            steps += [max(map(abs, part)) / top] * len(part)
+    return np.array(steps).reshape(weight.shape)
+
+
+def to_nearest(weight: np.ndarray, name: str) -> np.ndarray:
+    """The weight in float64 rounded to the nearest whole number of steps; zeros stay."""
+    steps = grid_steps(weight, name)
+    codes = np.rint(np.divide(weight, steps, out=np.zeros(weight.shape), where=steps > 0))
+    assert float(np.abs(codes).max(initial=0.0)) <= {"int8": 127, "int4": 7}[name]
+    return codes * steps

@@ -59,14 +59,15 @@ def not_below(row: BoundRow) -> tuple[float, float]:
 def test_perturb(real_data: Path, few: tuple[Path, Path], name: str) -> None:
     images, labels = few
     options = PerturbOptions(
-        model=MODEL, inputs=images, targets=labels, noise=("0.01", "0.2"), draws=2, certify=4,
-        device="cpu",
+        model=MODEL, inputs=images, targets=labels, noise=("0.01", "0.2", "int8", "int4"),
+        draws=2, certify=4, device="cpu",
     )  # fmt: skip
     report = perturb(real_data / "checkpoints" / name, options)
-    assert report.sweep is not None and len(report.sweep) == 4
+    assert report.sweep is not None and len(report.sweep) == 6
     for place in report.sweep:
         rows = {row.name: row for row in place.bounds}
-        upper, measured = not_below(rows["ball_certificate"])
+        region = "box" if place.noise.startswith("int") else "ball"
+        upper, measured = not_below(rows[f"{region}_certificate"])
         attack = point(place.attack)
         assert attack is not None and attack <= measured <= upper
         # random noise is far milder than the worst that was found

@@ -155,6 +155,7 @@ class ConvolutionRule(ConstantFactor):
             spread=spread,
             gain=found.gain(taps),
             positions=math.prod((n + 2 * p - k) // s + 1 for n, p, k, s in axes),
+            shape=tuple(call.edges[0].value.shape[1:]),
         )
         return affine(call, layer)
 
@@ -199,5 +200,6 @@ class TransposedConvolutionRule(ConstantFactor):
             spread=lambda h: gain * torch.linalg.vector_norm(h.flatten(1), dim=1),
             gain=gain,
             positions=math.prod(size),
+            shape=tuple(call.edges[0].value.shape[1:]),
         )
         return affine(call, layer)

@@ -59,6 +59,7 @@ def _layer(call: Call, weight: str, bias: str | None) -> AffineLayer:
         spread=lambda h: torch.linalg.vector_norm(h.flatten(1), dim=1),
         gain=1.0,
         positions=math.prod(call.edges[0].value.shape[1:-1]),
+        shape=tuple(call.edges[0].value.shape[1:]),
         matrix=lambda weight: weight,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,9 +15,13 @@ from netdistance.checkpoints import open_checkpoint
 from netdistance.networks.inputs import load_inputs
 from netdistance.networks.load import Network, State, load_network
 from netdistance.probes.deviation import over_draws
+from netdistance.probes.noise import RELATIVE_GAUSSIAN, relative
+from netdistance.probes.noise_levels import noise_of
 from netdistance.probes.noise_sweep import NoiseSweep
+from netdistance.probes.quantiser_box import QuantiserBox
 from netdistance.quantities import Estimate, Quantity, Skipped
 from tests.cases.networks import SUPPORTED, Case, mlp
+from tests.oracles.rounding import grid_steps
 
 CASES = [c for c in SUPPORTED if c.name in (
     "two layers", "deep", "rows", "shared parameter", "used twice", "conv stride", "conv groups",
@@ -30,8 +35,30 @@ def first_order_rms(
     return first_order(network, state, inputs, names, **settings).rms(names)
 
 
-def exact_rms(network: Network, state: State, inputs: Tensor, names: tuple[str, ...]) -> float:
-    """sqrt of the mean over inputs of sum_l |W_l|^2 / n_l |df/dW_l|_F^2 / |f|^2, in float64."""
+Variance = Callable[[Tensor], Tensor]
+
+
+def relative_variance(weight: Tensor) -> Tensor:
+    """|W|^2 / n for every element."""
+    return weight.square().mean()
+
+
+def int4_variance(weight: Tensor) -> Tensor:
+    """step^2 / 12 for every element that is not zero, 0 where there is no step."""
+    if weight.ndim < 2:
+        return torch.zeros_like(weight)
+    steps = torch.from_numpy(grid_steps(weight.numpy(), "int4"))
+    return torch.where(weight == 0, 0.0, steps.square() / 12.0)
+
+
+def exact_rms(
+    network: Network,
+    state: State,
+    inputs: Tensor,
+    names: tuple[str, ...],
+    variance_of: Variance = relative_variance,
+) -> float:
+    """sqrt of the mean over inputs of sum_i sigma_i^2 |df/dW_i|^2 / |f|^2, in float64."""
     double = {name: tensor.double() for name, tensor in state.items()}
     ties, total = network.ties, 0.0
     for x in inputs.double().split(1):
@@ -42,9 +69,8 @@ def exact_rms(network: Network, state: State, inputs: Tensor, names: tuple[str, 
                 return network(moved, x).flatten()
 
             jacobian = torch.autograd.functional.jacobian(output, double[name])
-            variance = double[name].square().mean()
             scale = network(double, x).square().sum()
-            total += float(variance * jacobian.square().sum() / scale)
+            total += float((variance_of(double[name]) * jacobian.square()).sum() / scale)
     return math.sqrt(total / len(inputs))
 
 
@@ -52,12 +78,16 @@ def exact_rms(network: Network, state: State, inputs: Tensor, names: tuple[str, 
 def test_within_three_standard_errors_of_the_jacobian(case: Case) -> None:
     network = case.network()
     state, inputs = case.state(network, 2), case.inputs(2, 4)
-    names = network.parameters
-    found = first_order_rms(network, state, inputs, names, batch_size=3, seed=1, probes=400)
-    assert isinstance(found, Estimate)
-    exact = exact_rms(network, state, inputs, names)
-    assert abs(found.value - exact) <= 3.0 * found.stderr + 1e-6 * exact
-    assert found.stderr < 0.1 * exact
+    names, box = network.parameters, QuantiserBox("int4")
+    effect = first_order(
+        network, state, inputs, names, (box, RELATIVE_GAUSSIAN), batch_size=3, seed=1, probes=400
+    )
+    for unit, variance_of in ((RELATIVE_GAUSSIAN, relative_variance), (box, int4_variance)):
+        found = effect.rms(names, unit)
+        assert isinstance(found, Estimate)
+        exact = exact_rms(network, state, inputs, names, variance_of)
+        assert abs(found.value - exact) <= 3.0 * found.stderr + 1e-6 * exact
+        assert found.stderr < 0.1 * exact
 
 
 def test_one_output_needs_no_luck() -> None:
@@ -101,13 +131,17 @@ def test_within_a_tenth_of_small_noise_on_a_trained_network() -> None:
     with open_checkpoint(demo.TRAINED) as checkpoint:
         state = network.state_from(checkpoint)
     sweep = NoiseSweep.of(network, state, inputs, None, batch_size=256, seed=0, draws=64)
-    for scope in ("weights", "all"):
-        draws = sweep.measure({"": 1e-3}, (scope,))["", scope]
+    noises = (relative(1e-3), noise_of("int8"))
+    effect = first_order(
+        network, state, inputs, sweep.names("all"), tuple(noise.unit for noise in noises),
+        batch_size=256, seed=0, probes=64,
+    )  # fmt: skip
+    named = {noise.text: noise for noise in noises}
+    measurements = sweep.measure(noises, ("weights", "all"))
+    assert set(measurements) == {("0.001", "weights"), ("0.001", "all"), ("int8", "weights")}
+    for (text, scope), draws in measurements.items():
         measured = over_draws(draws.deviations, power=2)
-        unit = first_order_rms(
-            network, state, inputs, sweep.names(scope), batch_size=256, seed=0, probes=64
-        )
-        found = at_level(unit, 1e-3)
+        found = at_level(effect.rms(sweep.names(scope), named[text].unit), named[text].scale)
         assert isinstance(measured, Estimate) and isinstance(found, Estimate)
         assert found.value == pytest.approx(measured.value, rel=0.1)
 

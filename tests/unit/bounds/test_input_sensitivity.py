@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from netdistance.bounds.input_sensitivity import input_output
 from netdistance.errors import BoundViolationError, InputError
+from netdistance.networks.affine import Norms
 from netdistance.networks.batch import Arguments, Batch
-from netdistance.networks.change import Norms
 from netdistance.networks.load import Network
 from netdistance.networks.rules import ConstantFactor, register, unregister
 from netdistance.networks.rules.base import Call, Edge

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from netdistance import demo
-from netdistance.probes.noise import moved, perturbed_names, unit_noise
+from netdistance.probes.noise import moved, perturbed_names, relative, unit_noise
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.studies.compare import CompareOptions, compare
 from netdistance.studies.perturb import PerturbOptions, perturb
@@ -87,8 +87,9 @@ def test_a_draw_is_the_same_noise_at_every_level_and_count() -> None:
         return NoiseSweep.of(network, state, inputs, None, batch_size=8, seed=3, draws=draws)
 
     levels = {"0.1": 0.1, "0.2": 0.2}
-    few = measure(2).measure(levels, ("weights",))
-    many = measure(5).measure(levels, ("weights",))
+    noises = [relative(level, text) for text, level in levels.items()]
+    few = measure(2).measure(noises, ("weights",))
+    many = measure(5).measure(noises, ("weights",))
     for text in levels:
         for draw in range(2):
             a, b = few[text, "weights"].deviations[draw], many[text, "weights"].deviations[draw]
