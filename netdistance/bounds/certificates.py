@@ -136,7 +136,9 @@ class Certifier:
         inputs = self.inputs
         if self.graph is None or not isinstance(inputs, Tensor):
             return self._none(change, str(self.skipped))
-        reach = float(torch.linalg.vector_norm(inputs.flatten(1), dim=1).max()) * (1.0 + INFLATION)
+        reach = float(torch.linalg.vector_norm(inputs.reshape(len(inputs), -1), dim=1).max()) * (
+            1.0 + INFLATION
+        )
         try:
             by_input = bound_output(self.graph, input_edge(inputs), change)
             by_neuron = bound_output(self.graph, input_edge(inputs, by_element=True), change)

@@ -48,7 +48,7 @@ class Edge:
             return self
         whole = self.deviation.view(-1, *[1] * (self.value.ndim - 1))
         elements = torch.minimum(self.elements, whole)
-        together = torch.linalg.vector_norm(elements.flatten(1), dim=1)
+        together = torch.linalg.vector_norm(elements.reshape(len(elements), -1), dim=1)
         return replace(self, deviation=torch.minimum(self.deviation, together), elements=elements)
 
     @property
