@@ -21,7 +21,8 @@ from netdistance.errors import BoundViolationError
 from netdistance.networks.affine import Norms
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.change import Ball, Change, KnownChange
-from netdistance.networks.faithful import require_faithful
+from netdistance.networks.faithful import require_faithful, same_function
+from netdistance.networks.fold import folded
 from netdistance.networks.graph import Graph, bound_output, input_edge, trace
 from netdistance.networks.load import Network, State
 from netdistance.networks.rules.base import Edge, NoRuleError
@@ -121,7 +122,11 @@ class Certifier:
         return self.certify(Ball(self.norms, level, frozenset(names), self.ties))
 
     def known(self, changed: Norms, t: float = 1.0) -> Certified:
-        """For the change from this state to (1 - t) this + t changed."""
+        """For the change from this state to (1 - t) this + t changed.
+
+        For the whole change, t = 1, also with batch norms folded on both sides: one that takes back
+        what the layer before it gained is then no change.
+        """
         change = KnownChange(self.norms, changed, t)
         for name, tensor in self.norms.state.items():
             counter = name.endswith("num_batches_tracked")  # read in training alone
@@ -129,37 +134,61 @@ class Certifier:
             if exact and not torch.equal(tensor, changed.state[name]):
                 # a forward may branch on it, which a trace does not show
                 return self._none(change, f"{name} holds integers or truth values that differ")
-        return self.certify(change)
+        if t < 1.0:
+            return self.certify(change)
+        before, after = self.folded(self.norms), self.folded(changed)
+        same = before is self.norms or after is changed
+        return self.certify(change) if same else self.certify(change, KnownChange(before, after))
 
-    def certify(self, change: Change) -> Certified:
-        """For any change that the rules can be asked about."""
-        inputs = self.inputs
-        if self.graph is None or not isinstance(inputs, Tensor):
-            return self._none(change, str(self.skipped))
-        reach = float(torch.linalg.vector_norm(inputs.reshape(len(inputs), -1), dim=1).max()) * (
-            1.0 + INFLATION
-        )
+    def folded(self, norms: Norms) -> Norms:
+        """Those of the same function with batch norms folded; the same where there are none."""
+        if self.graph is None or not isinstance(self.inputs, Tensor):
+            return norms
+        state = folded(self.graph, self.ties, norms.state)
+        if all(state[name] is norms.state[name] for name in state):
+            return norms
         try:
-            by_input = bound_output(self.graph, input_edge(inputs), change)
-            by_neuron = bound_output(self.graph, input_edge(inputs, by_element=True), change)
+            same = same_function(self.graph, norms.state, state, self.inputs)
+        except NoRuleError:
+            same = False
+        return Norms(state) if same else norms
+
+    def certify(self, change: Change, *others: Change) -> Certified:
+        """For any change that the rules can be asked about.
+
+        `others` are the same change of the function in other weights: of each input the smallest
+        bound counts.
+        """
+        if self.graph is None or not isinstance(self.inputs, Tensor):
+            return self._none(change, str(self.skipped))
+        start = input_edge(self.inputs)
+        reach = float(start.norms.max()) * (1.0 + INFLATION)
+        try:
+            walks = [self._walks(start, self.inputs, one) for one in (change, *others)]
         except NoRuleError as error:
             return self._none(change, str(error))
-        # a block's own norm has an upper end of its own, by rounding above that of the whole
-        smallest = torch.minimum(by_neuron.deviation, by_input.deviation)
-        norms, confidence = by_input.norms, change.confidence
+        by_input = torch.stack([walk[1] for walk in walks]).amin(0)
+        by_neuron = torch.stack([walk[2] for walk in walks]).amin(0)
+        original, norms = walks[0][0], walks[0][0].norms
+        sure = 1.0 - math.fsum(1.0 - one.confidence for one in (change, *others))
         return Certified(
             change.over,
             (
                 Rung(_BY_NORMS, self._by_norms(change, reach, norms), _within(reach)),
-                Rung(
-                    change.certificate,
-                    _relative(by_input.deviation, norms, confidence),
-                    _THESE_INPUTS,
-                ),
-                Rung(_BY_NEURON, _relative(smallest, norms, confidence), _THESE_INPUTS),
+                Rung(change.certificate, _relative(by_input, norms, sure), _THESE_INPUTS),
+                Rung(_BY_NEURON, _relative(by_neuron, norms, sure), _THESE_INPUTS),
             ),
-            _top1_unchanged(replace(by_neuron, deviation=smallest), confidence),
+            _top1_unchanged(replace(original, deviation=by_neuron), sure),
         )
+
+    def _walks(self, start: Edge, inputs: Tensor, change: Change) -> tuple[Edge, Tensor, Tensor]:
+        """The original outputs, and bounds on their change: from activations, and by neuron."""
+        assert self.graph is not None
+        by_input = bound_output(self.graph, start, change)
+        by_neuron = bound_output(self.graph, input_edge(inputs, by_element=True), change)
+        # a block's own norm has an upper end of its own, by rounding above that of the whole
+        smallest = torch.minimum(by_neuron.deviation, by_input.deviation)
+        return by_input, by_input.deviation, smallest
 
     def _by_norms(self, change: Change, reach: float, norms: Tensor) -> Quantity:
         """Of every input no longer than `reach`, relative to the smallest of the outputs here."""

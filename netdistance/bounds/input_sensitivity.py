@@ -101,7 +101,7 @@ def _inapplicable(inputs: Batch) -> str | None:
 def _certified(certifier: Certifier, progress: Progress) -> _Lipschitz:
     if certifier.graph is None or not isinstance(certifier.inputs, Tensor):
         return _Lipschitz(Skipped(str(certifier.skipped)))
-    norms = certifier.norms
+    norms = certifier.folded(certifier.norms)
     sizes = {name: t.numel() for name, t in norms.state.items() if t.ndim > 1}
     with progress.task("certifying for every two inputs", sum(sizes.values())) as advance:
         change = MovedInput(norms.state, norms, lambda name: advance(sizes.pop(name, 0)))

@@ -1,4 +1,4 @@
-"""Whether a traced graph is the network: it must give the network's own outputs."""
+"""Whether a traced graph, or other weights of it, are the same function: by its outputs."""
 
 from __future__ import annotations
 
@@ -49,6 +49,16 @@ def require_faithful(graph: Graph, network: Network, state: State, inputs: Tenso
         )
         if not same:
             raise NoRuleError("the traced graph does not give the network's own output")
+
+
+def same_function(graph: Graph, a: State, b: State, inputs: Tensor) -> bool:
+    """Whether two states give a graph the same outputs, on inputs (N, ...) and on Gaussian ones."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(inputs.shape, generator=generator, dtype=torch.float64)
+    every = input_edge(torch.cat([inputs, drawn]))
+    first, second = (bound_output(graph, every, NoChange(state)) for state in (a, b))
+    apart = (first.rows - second.rows).norm(dim=1)
+    return bool((apart <= _SAME_OUTPUT * first.norms).all())
 
 
 def _redrawn(state: State, names: Sequence[str], generator: torch.Generator) -> dict[str, Tensor]:
