@@ -79,7 +79,7 @@ def padding_note(batch: Batch) -> str | None:
     if counted is None or bool(counted.all()):
         return None
     left_out = f"{int((~counted).sum()):,} of {counted.numel():,} positions"
-    return f"{left_out} have attention_mask 0 and are left out where there is a row for each"
+    return f"{left_out} are padding (attention_mask 0); outputs there count in nothing."
 
 
 def shape_of(batch: Batch) -> str:

@@ -36,5 +36,5 @@ def box_legend(places: Sequence[SweepPoint]) -> str:
     sizes = {place.noise: size_of(place) for place in places if is_named(place)}
     if not sizes:
         return ""
-    names = ", ".join(f"{name} up to {percent(size)} of a tensor" for name, size in sizes.items())
-    return f"by name: a box, each weight within half a step, drawn uniformly; {names}."
+    names = ", ".join(f"{name} at most {percent(size)}" for name, size in sizes.items())
+    return f"by name: uniform within half a step of each weight, of a tensor's norm {names}."
