@@ -33,9 +33,9 @@ from netdistance.report.document import BoundRow, Over
 INFLATION = 1e-9
 # of the output: what float64 inference itself may be off by when it checks a certificate
 _ROUNDING = 1e-12
-_THESE_INPUTS = "scope: these inputs alone"
+_THESE_INPUTS = "scope: these inputs alone, each relative to its own original output"
 _ASSUMPTIONS = (
-    "norm: l2 of the output, relative to the original output of each input",
+    "norm: l2 of the output",
     f"real arithmetic, evaluated in float64 with its rounding covered by a margin of {INFLATION:g}",
 )
 _BY_NORMS, _BY_NEURON = "norms_certificate", "neuron_certificate"
@@ -207,7 +207,10 @@ class Certifier:
 
 
 def _within(reach: float) -> str:
-    return f"scope: every input of l2 norm at most {reach:.6g}, relative to the least output here"
+    return (
+        f"scope: every input of l2 norm at most {reach:.6g}, relative to the least original output "
+        "of these"
+    )
 
 
 def _relative(deviation: Tensor, norms: Tensor, confidence: float) -> Quantity:

@@ -14,10 +14,11 @@ def register(rule: Rule, *, modules: tuple[type[nn.Module], ...] = ()) -> None:
 
     `rule.matches(call)` says whether the rule holds for an operator, and `rule.apply(call)` gives
     its `Edge`: the value at the original weights, which are `call.change.state`, and a proved bound
-    on the l2 norm of its change. Certificates are only as true as that bound. A rule whose factor
-    is the same for all inputs can say so with `ConstantFactor` of `rules.base` as its base; the
-    bound over every two inputs uses no other. A module is
-    otherwise traced through its forward; those of the types `modules` stay one operator, with
+    on the l2 norm of its change. Certificates are only as true as that bound. `Edge.reach`, for a
+    ball of inputs, and `Edge.elements`, for each number, may be given beside it; without `reach`
+    the certificate from norms alone is skipped. A rule whose factor is the same for all inputs can
+    say so with `ConstantFactor` of `rules.base` as its base; the bound over every two inputs uses
+    no other. A module is otherwise traced through its forward; those of the types `modules` stay one operator, with
     `call.module` set, its arguments in `call.edges`, and its name in `call.node.target`.
 
     Raises:
