@@ -18,8 +18,9 @@ def register(rule: Rule, *, modules: tuple[type[nn.Module], ...] = ()) -> None:
     ball of inputs, and `Edge.elements`, for each number, may be given beside it; without `reach`
     the certificate from norms alone is skipped. A rule whose factor is the same for all inputs can
     say so with `ConstantFactor` of `rules.base` as its base; the bound over every two inputs uses
-    no other. A module is otherwise traced through its forward; those of the types `modules` stay one operator, with
-    `call.module` set, its arguments in `call.edges`, and its name in `call.node.target`.
+    no other. A module is otherwise traced through its forward; those of the types `modules` stay
+    one operator, with `call.module` set, its arguments in `call.edges`, and its name in
+    `call.node.target`.
 
     Raises:
         TypeError: the rule has no `matches` or `apply`, or no `name`.
