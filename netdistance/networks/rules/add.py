@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -82,11 +83,9 @@ class ConcatenationRule(ConstantFactor):
 
     def apply(self, call: Call) -> Edge:
         """The joined value."""
-        deviations = torch.stack([edge.deviation for edge in call.edges])
-        squares = summed([None if e.reach is None else e.reach.square() for e in call.edges])
-        return Edge(
-            call.evaluate(),
-            torch.linalg.vector_norm(deviations, dim=0),
-            call.elements,
-            None if squares is None else squares.sqrt(),
-        )
+        reaches = [edge.reach for edge in call.edges if edge.reach is not None]
+        whole = len(reaches) == len(call.edges)
+        # hypot: a square of 1e-200 is 0
+        deviation = reduce(torch.hypot, [edge.deviation for edge in call.edges])
+        reach = reduce(torch.hypot, reaches) if whole else None
+        return Edge(call.evaluate(), deviation, call.elements, reach)

@@ -80,7 +80,10 @@ class MaxPoolRule(ConstantFactor):
             dilation = _per_axis(given.get("dilation", 1), axes)
             settings = zip(kernel, stride, dilation, strict=True)
             counts = [min(k, -(-(d * (k - 1) + 1) // s)) for k, s, d in settings]
-        return edge.carried(call.evaluate(), math.sqrt(math.prod(counts)), call.elements)
+        elements = call.elements
+        # a window of padding alone gives minus infinity, which does not move
+        elements = None if elements is None else elements.clamp_min(0.0)
+        return edge.carried(call.evaluate(), math.sqrt(math.prod(counts)), elements)
 
 
 def _adaptive_windows(size: int, out: int) -> int:
