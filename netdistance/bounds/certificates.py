@@ -22,7 +22,7 @@ from netdistance.networks.affine import Norms
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.change import Ball, Change, KnownChange
 from netdistance.networks.faithful import require_faithful, same_function
-from netdistance.networks.fold import folded
+from netdistance.networks.fold import FOLDED_ROUNDING, folded
 from netdistance.networks.graph import Graph, bound_output, input_edge, trace
 from netdistance.networks.load import Network, State
 from netdistance.networks.rules.base import Edge, NoRuleError
@@ -138,7 +138,9 @@ class Certifier:
             return self.certify(change)
         before, after = self.folded(self.norms), self.folded(changed)
         same = before is self.norms or after is changed
-        return self.certify(change) if same else self.certify(change, KnownChange(before, after))
+        if same:
+            return self.certify(change)
+        return self.certify(change, KnownChange(before, after, rounding=FOLDED_ROUNDING))
 
     def folded(self, norms: Norms) -> Norms:
         """Those of the same function with batch norms folded; the same where there are none."""

@@ -76,7 +76,7 @@ def input_output(
         return InputOutput(len(inputs), none, none, {}, none), _row(_Lipschitz(none), none)
     outputs = run(network, state, inputs, batch_size=batch_size)
     require_repeatable(network, state, inputs, outputs)
-    certifier = Certifier.of(network, state, _others_too(inputs))
+    certifier = Certifier.of(network, state, inputs)
     certificate = _certified(certifier, progress)
     double = {n: t.to(network.device) for n, t in certifier.norms.state.items()}
     measured = _measured(network, double, inputs.double(), batch_size, progress)
@@ -109,15 +109,6 @@ def _certified(certifier: Certifier, progress: Progress) -> _Lipschitz:
             return lipschitz(certifier.graph, certifier.inputs[:1], change)
         except NoRuleError as error:
             return _Lipschitz(Skipped(str(error)))
-
-
-def _others_too(inputs: Tensor) -> Tensor:
-    """The inputs and others of their size, on which the traced graph has to be the network too."""
-    generator = torch.Generator().manual_seed(0)
-    values = inputs.double().cpu()
-    draw = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-    size = float(values.square().mean().sqrt()) or 1.0
-    return torch.cat([values, -values, size * draw])
 
 
 def lipschitz(graph: Graph, x: Tensor, change: MovedInput) -> _Lipschitz:

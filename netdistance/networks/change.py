@@ -217,6 +217,7 @@ class KnownChange:
     a: Norms
     b: Norms
     t: float = 1.0
+    rounding: float = 0.0  # of weights and biases: what each may be off by, relative
     over: Over = "known"
     certificate: str = "known_change_certificate"
 
@@ -248,17 +249,20 @@ class KnownChange:
 
     def injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """The t-th part of |D h + e|, evaluated at the original activations."""
-        norms: Tensor = torch.linalg.vector_norm(self._moved(layer, h).flatten(1), dim=1)
+        moved = self.elements_injected(layer, h).flatten(1)
+        norms: Tensor = torch.linalg.vector_norm(moved, dim=1)
         return norms
 
     def elements_injected(self, layer: AffineLayer, h: Tensor) -> Tensor:
         """The t-th part of |D h + e|_i."""
-        return self._moved(layer, h).abs()
-
-    def _moved(self, layer: AffineLayer, h: Tensor) -> Tensor:
-        moved = {n: self.b.state[n] - self.a.state[n] for n in (layer.weight, layer.bias) if n}
-        bias = moved[layer.bias] if layer.bias else None
-        return self.t * layer.forward(h, moved[layer.weight], bias)
+        names = [name for name in (layer.weight, layer.bias) if name]
+        moved = {name: self.b.state[name] - self.a.state[name] for name in names}
+        own: Tensor = self.t * layer.forward(h, moved[layer.weight], moved.get(layer.bias or ""))
+        if not self.rounding:
+            return own.abs()
+        off = {n: self.a.state[n].abs() + self.b.state[n].abs() for n in names}
+        rounded = layer.forward(h.abs(), off[layer.weight], off.get(layer.bias or ""))
+        return own.abs() + self.rounding * rounded
 
     def elements_carried(self, layer: AffineLayer, distance: Tensor, elements: Tensor) -> Tensor:
         """min(|W~| elements, row of W~ * distance)."""

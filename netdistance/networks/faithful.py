@@ -24,12 +24,13 @@ def require_faithful(graph: Graph, network: Network, state: State, inputs: Tenso
 
     A trace does not see everything: `x += y` or an in-place ReLU on a value that is used again, a
     number read from a weight or buffer. At the network's own weights such a part may have no effect
-    (a branch that starts at zero), so that other weights of the same sizes are tried as well.
+    (a branch that starts at zero), and on inputs like these neither (one in place that changes
+    negative numbers alone), so that other weights and other inputs of the same sizes are tried too.
 
     Raises:
         NoRuleError: an operator has no rule, or the outputs differ.
     """
-    ties = network.ties
+    ties, inputs = network.ties, _others_too(inputs)
     names = [n for n, t in state.items() if t.is_floating_point() and ties.get(n, n) == n]
     generator = torch.Generator().manual_seed(0)
     for attempt in range(1 + _REDRAWN):
@@ -51,11 +52,19 @@ def require_faithful(graph: Graph, network: Network, state: State, inputs: Tenso
             raise NoRuleError("the traced graph does not give the network's own output")
 
 
-def same_function(graph: Graph, a: State, b: State, inputs: Tensor) -> bool:
-    """Whether two states give a graph the same outputs, on inputs (N, ...) and on Gaussian ones."""
+def _others_too(inputs: Tensor) -> Tensor:
+    """The inputs, (N, ...), their negatives, and Gaussian ones of their size, (3 N, ...)."""
+    if not inputs.is_floating_point():
+        return inputs
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.randn(inputs.shape, generator=generator, dtype=torch.float64)
-    every = input_edge(torch.cat([inputs, drawn]))
+    draw = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+    size = float(inputs.square().mean().sqrt()) or 1.0
+    return torch.cat([inputs, -inputs, size * draw])
+
+
+def same_function(graph: Graph, a: State, b: State, inputs: Tensor) -> bool:
+    """Whether two states give a graph the same outputs, on inputs (N, ...) and on others."""
+    every = input_edge(_others_too(inputs))
     first, second = (bound_output(graph, every, NoChange(state)) for state in (a, b))
     apart = (first.rows - second.rows).norm(dim=1)
     return bool((apart <= _SAME_OUTPUT * first.norms).all())

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from netdistance.networks.graph import Graph
 from netdistance.networks.load import State
 
+# of a folded weight or offset: each is the result of seven roundings of 1.1e-16
+FOLDED_ROUNDING = 1e-15
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

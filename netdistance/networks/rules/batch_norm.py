@@ -60,14 +60,16 @@ class BatchNormRule(ConstantFactor):
             return replace(_in_ball(radii, before, module.eps, edge), value=value, reach=reach)
         scale_after, offset_after = _affine(known, module.eps)
         injected = _channels(scale_after - scale, edge.value) * edge.value
-        injected = injected + _channels(offset_after - offset, edge.value)
+        injected = (injected + _channels(offset_after - offset, edge.value)).abs()
+        injected = injected + _rounding(scale, scale_after, edge.value) * edge.value.abs()
+        injected = injected + _rounding(offset, offset_after, edge.value)
         moved = torch.linalg.vector_norm(injected.flatten(1), dim=1)
         deviation = scale_after.abs().max() * edge.deviation + moved
         if edge.reach is not None:
             deviation = deviation + (scale_after - scale).abs().max() * edge.reach
         if edge.elements is None:
             return Edge(value, deviation, reach=reach)
-        elements = _channels(scale_after.abs(), edge.value) * edge.elements + injected.abs()
+        elements = _channels(scale_after.abs(), edge.value) * edge.elements + injected
         return Edge(value, deviation, elements, reach)
 
 
@@ -78,6 +80,13 @@ def _affine(tensors: list[Tensor], eps: float) -> tuple[Tensor, Tensor]:
     scale = scale * tensors[2] if len(tensors) > 2 else scale
     offset = -scale * mean
     return scale, offset + tensors[3] if len(tensors) > 3 else offset
+
+
+def _rounding(before: Tensor, after: Tensor, like: Tensor) -> Tensor:
+    """What the difference of two numbers of each channel may be off by; 0 where they are equal."""
+    # each is the result of five operations, and theirs
+    off = 2e-15 * torch.maximum(before.abs(), after.abs())
+    return _channels(torch.where(before == after, 0.0, off), like)
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:
