@@ -169,9 +169,9 @@ class Certifier:
             walks = [self._walks(start, self.inputs, one) for one in (change, *others)]
         except NoRuleError as error:
             return self._none(change, str(error))
-        by_input = torch.stack([walk[1] for walk in walks]).amin(0)
-        by_neuron = torch.stack([walk[2] for walk in walks]).amin(0)
-        original, norms = walks[0][0], walks[0][0].norms
+        by_input = torch.stack([walk[0].deviation for walk in walks]).amin(0)
+        by_neuron = torch.stack([walk[1].deviation for walk in walks]).amin(0)
+        original, norms = walks[0][1], walks[0][1].norms
         sure = 1.0 - math.fsum(1.0 - one.confidence for one in (change, *others))
         return Certified(
             change.over,
@@ -183,14 +183,14 @@ class Certifier:
             _top1_unchanged(replace(original, deviation=by_neuron), sure),
         )
 
-    def _walks(self, start: Edge, inputs: Tensor, change: Change) -> tuple[Edge, Tensor, Tensor]:
-        """The original outputs, and bounds on their change: from activations, and by neuron."""
+    def _walks(self, start: Edge, inputs: Tensor, change: Change) -> tuple[Edge, Edge]:
+        """The outputs with bounds on their change: from activations, and by neuron as well."""
         assert self.graph is not None
         by_input = bound_output(self.graph, start, change)
         by_neuron = bound_output(self.graph, input_edge(inputs, by_element=True), change)
         # a block's own norm has an upper end of its own, by rounding above that of the whole
         smallest = torch.minimum(by_neuron.deviation, by_input.deviation)
-        return by_input, by_input.deviation, smallest
+        return by_input, replace(by_neuron, deviation=smallest)
 
     def _by_norms(self, change: Change, reach: float, norms: Tensor) -> Quantity:
         """Of every input no longer than `reach`, relative to the smallest of the outputs here."""
@@ -228,16 +228,20 @@ def _relative(deviation: Tensor, norms: Tensor, confidence: float) -> Quantity:
 def _top1_unchanged(edge: Edge, confidence: float) -> Quantity:
     """The fraction of the inputs whose top-1 class no change can replace, proved from below.
 
-    The class of input x stays where sqrt(2) |f~(x) - f(x)|_2 is below the margin between its two
-    largest outputs: one output falls and another rises by e_i and e_j, and e_i + e_j is at most
-    sqrt(2) |e|_2. The others may stay as well.
+    The class of input x stays where for each other class the sum of e_i and e_j, by which one
+    output falls and the other rises, is below the margin between them: e_i + e_j is at most
+    sqrt(2) |e|_2, and at most the bounds on the two by themselves. The others may stay as well.
     """
     if edge.value.ndim != 2 or edge.value.shape[1] < 2:
         return Skipped("the output is not one score for each of several classes")
-    first, second = edge.value.topk(2, dim=1).values.unbind(1)
+    first, top = edge.value.max(1, keepdim=True)
     # the margin is a difference of numbers that are rounded as the deviation is
-    margin = (first - second) - INFLATION * (first.abs() + second.abs())
-    certified = math.sqrt(2.0) * (1.0 + INFLATION) * edge.deviation < margin
+    margin = (first - edge.value) - INFLATION * (first.abs() + edge.value.abs())
+    moved = math.sqrt(2.0) * edge.deviation.unsqueeze(1).expand_as(margin)
+    if edge.elements is not None:
+        moved = torch.minimum(moved, edge.elements.gather(1, top) + edge.elements)
+    others = torch.ones_like(margin, dtype=torch.bool).scatter(1, top, False)
+    certified = ((1.0 + INFLATION) * moved < margin).logical_or(~others).all(1)
     return Interval(float(certified.double().mean()), 1.0, confidence)
 
 

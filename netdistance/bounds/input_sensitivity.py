@@ -117,10 +117,11 @@ def lipschitz(graph: Graph, x: Tensor, change: MovedInput) -> _Lipschitz:
     Raises:
         NoRuleError: an operator has no rule, or none whose factor is the same for every input.
     """
-    starts = torch.tensor([1.0, _SMALL], dtype=torch.float64)
-    both = x.repeat(2, *[1] * (x.ndim - 1))
-    edge = bound_output(graph, input_edge(both, deviation=starts), change, for_every_input=True)
-    plain, small = (float(end) * (1.0 + INFLATION) for end in edge.deviation)
+    walks = []
+    for start in (1.0, _SMALL):
+        moved = input_edge(x, deviation=torch.tensor([start], dtype=torch.float64))
+        walks.append(bound_output(graph, moved, change, for_every_input=True).deviation)
+    plain, small = (float(end) * (1.0 + INFLATION) for end in walks)
     sure = change.confidence
     if plain < math.inf:
         log10 = math.log10(plain) + INFLATION if plain else None

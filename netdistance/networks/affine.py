@@ -42,7 +42,8 @@ class AffineLayer:
         By the triangle inequality, or by Cauchy and Schwarz: the smaller.
         """
         whole = facing(distance, elements)
-        rows = self.forward(torch.ones_like(elements[:1]), weight.square(), None).sqrt()
+        # of what cannot move no part of a row counts
+        rows = self.forward((elements > 0).to(weight.dtype), weight.square(), None).sqrt()
         return torch.minimum(self.forward(elements, weight.abs(), None), rows * whole)
 
     def windows(self, h: Tensor, weight: Tensor) -> Tensor:

@@ -101,6 +101,11 @@ class Box:
         norm = float(torch.linalg.vector_norm(radius))
         return norm * (1.0 + radius.numel() * ULP)
 
+    def elements_distance(self, name: str) -> Tensor:
+        """R."""
+        radius = self.radius(name)
+        return torch.zeros((), dtype=torch.float64) if radius is None else radius
+
 
 def _row_and_column_sums(layer: AffineLayer, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The row and column sums of the operator of a weight without negative elements."""

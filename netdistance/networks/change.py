@@ -60,6 +60,9 @@ class Change(Protocol):
     def distance(self, name: str) -> float:
         """An upper bound of the Frobenius norm of a tensor's change."""
 
+    def elements_distance(self, name: str) -> Tensor:
+        """An upper bound of the change of each of a tensor's numbers; 0-D where all have one."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoChange:
@@ -113,6 +116,10 @@ class NoChange:
     def distance(self, name: str) -> float:
         """0."""
         return 0.0
+
+    def elements_distance(self, name: str) -> Tensor:
+        """0."""
+        return torch.zeros((), dtype=torch.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +216,10 @@ class Ball:
         """The radius."""
         return self.radius(name)
 
+    def elements_distance(self, name: str) -> Tensor:
+        """The radius: one number may have all of it."""
+        return torch.tensor(self.radius(name), dtype=torch.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownChange:
@@ -275,4 +286,8 @@ class KnownChange:
 
     def distance(self, name: str) -> float:
         """The norm of the change itself."""
-        return float(torch.linalg.vector_norm(self.changed(name) - self.a.state[name]))
+        return float(torch.linalg.vector_norm(self.elements_distance(name)))
+
+    def elements_distance(self, name: str) -> Tensor:
+        """The change itself: not of the changed tensor, which is rounded."""
+        return self.t * (self.b.state[name] - self.a.state[name]).abs()

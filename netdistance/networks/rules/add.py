@@ -43,7 +43,8 @@ class AddRule(ConstantFactor):
             repeats = call.edges[0].value[0].numel() / parameter.value.numel()
             distance = call.change.distance(parameter.name)
             deviation = deviation + distance * math.sqrt(repeats)
-            elements = None if elements is None else elements + distance
+            if elements is not None:
+                elements = elements + call.change.elements_distance(parameter.name)
         reach = summed([edge.reach for edge in call.edges])
         return Edge(call.evaluate(), deviation, elements, reach)
 

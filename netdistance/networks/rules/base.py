@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, fx, nn
 
+from netdistance.linalg.spectral_norm import gamma
 from netdistance.networks.affine import AffineLayer, Block
 from netdistance.networks.change import Change
 
@@ -216,6 +217,8 @@ def affine(call: Call, layer: AffineLayer) -> Edge:
         return Edge(value, deviation)
     own = change.elements_injected(layer, edge.value)
     elements = own + change.elements_carried(layer, edge.deviation, edge.elements)
+    # what follows asks whether z + e is below 0, and z is rounded
+    elements = elements + _rounding(layer, edge.value, state[layer.weight], bias)
 
     def part(rows: Tensor) -> Tensor:
         there = torch.linalg.vector_norm((own * rows).flatten(1), dim=1)
@@ -223,6 +226,13 @@ def affine(call: Call, layer: AffineLayer) -> Edge:
 
     deviation = torch.minimum(deviation, part(torch.ones_like(value, dtype=torch.bool)))
     return Edge(value, deviation, elements, part=part)
+
+
+def _rounding(layer: AffineLayer, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """What each number of W h + b may be off by in float64: gamma_n (|W| |h| + |b|), n terms."""
+    terms = weight.numel() // min(weight.shape[:2]) + 2
+    size = layer.forward(h.abs(), weight.abs(), None if bias is None else bias.abs())
+    return gamma(terms) * size
 
 
 # a block of one input's own is worth its spectral norm up to this size

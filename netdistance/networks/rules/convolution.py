@@ -62,11 +62,14 @@ class _Convolution:
         return self.option("padding", 0, len(taps))
 
     def gain(self, taps: tuple[int, ...]) -> float:
-        """The root of how many windows a pixel is in: along an axis at most ceil(reach / s)."""
-        stride = self.option("stride", 1, len(taps))
-        return math.sqrt(
-            math.prod(-(-k // s) for k, s in zip(self.reach(taps), stride, strict=True))
-        )
+        """The root of how many windows a pixel is in at most.
+
+        Along an axis those of the taps j with d j = p modulo s, of which every s / gcd(s, d)-th is
+        one: ceil(k / (s / gcd(s, d))).
+        """
+        stride, dilation = (self.option(name, 1, len(taps)) for name in ("stride", "dilation"))
+        each = zip(taps, stride, dilation, strict=True)
+        return math.sqrt(math.prod(-(-k * math.gcd(s, d) // s) for k, s, d in each))
 
     def forward(self, h: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         result: Tensor = self.function(h, weight, bias, **self.options)
@@ -113,8 +116,8 @@ class ConvolutionRule(ConstantFactor):
     """L by the polyphase symbol of the convolution at its input size.
 
     For a kernel change D, D * h = D unfold(h), so |D * h| <= |D|_F |unfold(h)|_F. A pixel lies in
-    at most prod ceil(k_i / s_i) windows (k_i the dilated kernel size), so the operator norm of D is
-    at most the square root of that times |D|_F.
+    at most prod ceil(k_i g_i / s_i) windows (g_i = gcd(stride, dilation)), so the operator norm of
+    D is at most the square root of that times |D|_F.
     """
 
     name = "convolution"

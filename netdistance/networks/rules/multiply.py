@@ -78,9 +78,11 @@ class ProductRule(ConstantFactor):
         if isinstance(b, Parameter):
             distance = torch.full_like(a.deviation, call.change.distance(b.name))
             shared = b.value.expand(*a.value.shape[:1], *_aligned(b.value, a.value).shape[1:])
-            b = Edge(shared, distance, reach=torch.zeros_like(distance))
+            each = call.change.elements_distance(b.name).expand_as(b.value)
+            each = _aligned(each, a.value).expand_as(shared)
+            b = Edge(shared, distance, each, torch.zeros_like(distance))
         if a.reach is None or b.reach is None:
-            return Edge(call.evaluate(), _smaller_bound(a, b))
+            return Edge(call.evaluate(), _smaller_bound(a, b), _elements(a, b))
         # how far the product itself reaches from the one at the centre
         reach = _smaller_bound(Edge(a.value, a.reach), Edge(b.value, b.reach))
         return Edge(call.evaluate(), _smaller_bound(a, b), reach=reach)
@@ -97,6 +99,13 @@ def _ordered(call: Call) -> tuple[Edge | Parameter, Edge | Parameter]:
 
 def _aligned(small: Tensor, large: Tensor) -> Tensor:
     return small.reshape(*[1] * (large.ndim - small.ndim), *small.shape)
+
+
+def _elements(a: Edge, b: Edge) -> Tensor | None:
+    """|b| e_a + e_b (|a| + e_a) at each number."""
+    if a.elements is None or b.elements is None:
+        return None
+    return b.value.abs() * a.elements + b.elements * (a.value.abs() + a.elements)
 
 
 def _smaller_bound(a: Edge, b: Edge) -> Tensor:

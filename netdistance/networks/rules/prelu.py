@@ -36,8 +36,9 @@ class PReLURule(ConstantFactor):
             slope, each = weight.abs().max() + radius, radius * below.abs()
             injected = radius * _largest_channel(below, len(weight))
         else:
-            radius, slope = (changed - weight).abs().max(), changed.abs().max()
-            each = torch.nn.functional.prelu(below, changed - weight).abs()
+            moved_by = call.change.elements_distance(name).expand_as(weight)
+            radius, slope = moved_by.max(), changed.abs().max()
+            each = torch.nn.functional.prelu(below, moved_by).abs()
             injected = torch.linalg.vector_norm(each.flatten(1), dim=1)
         # clamp keeps NaN, of which there is no bound
         moved = edge.carried(value, slope.clamp(min=1.0), None)
