@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from netdistance.errors import InputError, first_line
 from netdistance.networks.batch import Batch
@@ -14,6 +15,13 @@ from netdistance.networks.load import Network, State
 
 class NoGradientError(Exception):
     """A network that runs and cannot be differentiated: what needs a gradient is skipped."""
+
+
+def tracked(network: Network, state: State, names: Sequence[str]) -> tuple[State, State]:
+    """Leaves for the named tensors, and the state with them in place, tied tensors together."""
+    leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
+    ties = network.ties
+    return leaves, {name: leaves.get(ties.get(name, name), own) for name, own in state.items()}
 
 
 def tracked_outputs(network: Network, state: State, batch: Batch) -> Tensor:
@@ -42,5 +50,61 @@ def gradients(
     try:
         return torch.autograd.grad(of, leaves, direction, retain_graph=again, allow_unused=True)
     except Exception as error:  # a backward of the user's own may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise NoGradientError(f"the backward fails: {what}") from error
+        raise NoGradientError(f"the backward fails: {_what(error)}") from error
+
+
+class Linearised:
+    """A network to first order in some tensors, on one batch: f(W + D) = f(W) + J D.
+
+    J' u is linear in u, and its derivative along D is J D: a backward pass of the backward pass.
+    """
+
+    def __init__(self, network: Network, state: State, names: Sequence[str], batch: Batch) -> None:
+        """Run the network at its weights `state`.
+
+        Raises:
+            NoGradientError: the network gives no gradient, or its gradient has none.
+        """
+        self._leaves, moving = tracked(network, state, names)
+        # fused attention has no second derivative
+        with sdpa_kernel(SDPBackend.MATH):
+            self._outputs = tracked_outputs(network, moving, batch)
+        self.outputs = self._outputs.detach()  # (N, outputs)
+        self._u = torch.zeros_like(self._outputs, requires_grad=True)
+        try:
+            found = torch.autograd.grad(
+                self._outputs, list(self._leaves.values()), self._u, create_graph=True,
+                allow_unused=True,
+            )  # fmt: skip
+        except Exception as error:  # a backward of the user's own may raise anything
+            raise NoGradientError(f"the backward fails: {_what(error)}") from error
+        self._pulled = {n: g for n, g in zip(self._leaves, found, strict=True) if g is not None}
+        if not all(gradient.requires_grad for gradient in self._pulled.values()):
+            raise NoGradientError("the gradient has no derivative: the backward detaches it")
+
+    def pulled(self, u: Tensor) -> State:
+        """J' u for each tensor that has a part in the outputs; u is (N, outputs)."""
+        found = gradients(self._outputs, list(self._leaves.values()), u, again=True)
+        return {n: g for n, g in zip(self._leaves, found, strict=True) if g is not None}
+
+    def pushed(self, change: Mapping[str, Tensor]) -> Tensor:
+        """J D, (N, outputs), for a change of some of the tensors; the others stay.
+
+        Raises:
+            NoGradientError: the gradient cannot be differentiated.
+        """
+        names = [name for name in change if name in self._pulled]
+        if not names:
+            return torch.zeros_like(self.outputs)
+        along = [change[name] for name in names]
+        try:
+            (found,) = torch.autograd.grad(
+                [self._pulled[name] for name in names], self._u, along, retain_graph=True
+            )
+        except Exception as error:  # as above
+            raise NoGradientError(f"the gradient has no derivative: {_what(error)}") from error
+        return found
+
+
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 from netdistance.quantities import Interval, Skipped
 from netdistance.report.bound_text import exceeded_lines, tightest
-from netdistance.report.document import Report, SweepPoint
+from netdistance.report.document import BoundRow, Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.noise_level import box_legend, label_of, size_of
-from netdistance.report.wording import count, quantity, without_error
+from netdistance.report.wording import count, percent_span, quantity, without_error
 
 SWEEP_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
+# what has no column, and what its line says
+_BESIDE = {
+    "first_order_worst": "to first order the worst, estimated:",
+    "spectral_trust": "spectral trust, modelled:",
+}
 
 
 def perturb_lines(report: Report, everything: bool) -> Lines:
@@ -27,7 +32,10 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
         if rows:
             header = (*SWEEP_HEADER, "top-1") if with_accuracy else SWEEP_HEADER
             lines += ["", title, *table(header, rows)]
-            lines += _top1_lines([place for place in sweep if place.scope == scope])
+            places = [place for place in sweep if place.scope == scope]
+            lines += _top1_lines(places)
+            for name, says in _BESIDE.items():
+                lines += _beside(places, name, says)
     lines += ["", *_legend(report, with_accuracy)]
     if padding := report.provenance.get("padding"):
         lines += paragraph(str(padding), indent="  ")
@@ -75,6 +83,17 @@ def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
     )
 
 
+def _beside(places: Sequence[SweepPoint], name: str, says: str) -> Lines:
+    """One bound at each level; nothing where no level has it."""
+    found = [(place, row.value) for place in places for row in place.bounds if row.name == name]
+    parts = [
+        f"{percent_span(value)} at {label_of(place)}"
+        for place, value in found
+        if not isinstance(value, Skipped)
+    ]
+    return paragraph(f"{says} {', '.join(parts)}.", indent="  ") if parts else []
+
+
 def _legend(report: Report, with_accuracy: bool) -> Lines:
     settings = report.provenance["settings"]
     first = (report.sweep or ())[0]
@@ -97,5 +116,9 @@ def _skipped(sweep: tuple[SweepPoint, ...]) -> set[tuple[str, str]]:
     """Every column that has a row without a number, with each reason."""
     columns = [("measured", place.deviation.mean) for place in sweep]
     columns += [("worst found", place.attack) for place in sweep]
-    columns += [(row.standing, row.value) for place in sweep for row in place.bounds]
+    columns += [(_column(row), row.value) for place in sweep for row in place.bounds]
     return {(name, value.reason) for name, value in columns if isinstance(value, Skipped)}
+
+
+def _column(row: BoundRow) -> str:
+    return row.name.replace("_", " ") if row.name in _BESIDE else row.standing
