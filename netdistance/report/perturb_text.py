@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdistance.quantities import Interval, Skipped
+from netdistance.quantities import Interval, Skipped, point
 from netdistance.report.bound_text import exceeded_lines, tightest
 from netdistance.report.document import BoundRow, Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.noise_level import box_legend, label_of, size_of
-from netdistance.report.wording import count, percent_span, quantity, without_error
+from netdistance.report.noise_level import box_legend, is_named, label_of, size_of
+from netdistance.report.wording import count, percent, plain_number, quantity, without_error
 
 SWEEP_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
-# what has no column, and what its line says
-_BESIDE = {
-    "first_order_worst": "to first order the worst, estimated:",
-    "spectral_trust": "spectral trust, modelled:",
-}
+# what has no column of its own
+_BESIDE = ("first_order_worst", "spectral_trust")
 
 
 def perturb_lines(report: Report, everything: bool) -> Lines:
@@ -34,8 +31,7 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
             lines += ["", title, *table(header, rows)]
             places = [place for place in sweep if place.scope == scope]
             lines += _top1_lines(places)
-            for name, says in _BESIDE.items():
-                lines += _beside(places, name, says)
+            lines += _worst_line(places) + _spectral_line(places)
     lines += ["", *_legend(report, with_accuracy)]
     if padding := report.provenance.get("padding"):
         lines += paragraph(str(padding), indent="  ")
@@ -83,15 +79,26 @@ def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
     )
 
 
-def _beside(places: Sequence[SweepPoint], name: str, says: str) -> Lines:
-    """One bound at each level; nothing where no level has it."""
-    found = [(place, row.value) for place in places for row in place.bounds if row.name == name]
-    parts = [
-        f"{percent_span(value)} at {label_of(place)}"
-        for place, value in found
-        if not isinstance(value, Skipped)
-    ]
-    return paragraph(f"{says} {', '.join(parts)}.", indent="  ") if parts else []
+def _worst_line(places: Sequence[SweepPoint]) -> Lines:
+    """The worst to first order, which is in proportion to the level."""
+    found = _known(places, "first_order_worst")
+    factors = [value / size_of(place) for place, value in found if not is_named(place)]
+    parts = [f"{plain_number(factors[0], 3)} times the level"] if factors else []
+    parts += [f"{percent(value)} at {label_of(place)}" for place, value in found if is_named(place)]
+    text = f"estimated to first order, the worst is {', '.join(parts)}."
+    return paragraph(text) if parts else []
+
+
+def _spectral_line(places: Sequence[SweepPoint]) -> Lines:
+    found = _known(places, "spectral_trust")
+    parts = [f"{percent(value)} at {label_of(place)}" for place, value in found]
+    return paragraph(f"modelled by spectral trust: {', '.join(parts)}.") if parts else []
+
+
+def _known(places: Sequence[SweepPoint], name: str) -> list[tuple[SweepPoint, float]]:
+    """The number of one bound at each level that has it."""
+    rows = ((place, row) for place in places for row in place.bounds if row.name == name)
+    return [(place, value) for place, row in rows if (value := point(row.value)) is not None]
 
 
 def _legend(report: Report, with_accuracy: bool) -> Lines:

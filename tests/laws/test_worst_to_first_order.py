@@ -96,11 +96,10 @@ def test_where_the_network_is_linear_it_is_what_the_attack_finds(
     """Linear in the one layer that moves, so that nothing is left out at any level."""
     trial = Trial(BY_NAME["deep linear"], seed, count=2)
     names = (f"{layer}.weight",)
-    found, attacked = (
-        max(search(names, noise_of(text), start) for start in range(4))
-        for search in (trial.linear, trial.attack)
-    )
-    assert found == pytest.approx(attacked, rel=0.01)
+    noise = noise_of(text)
+    # corners of a box are many: the attack needs more starts than the two of the estimate
+    attacked = max(trial.attack(names, noise, start) for start in range(12))
+    assert trial.linear(names, noise) == pytest.approx(attacked, rel=0.01)
 
 
 @pytest.mark.parametrize("name", RELU)
