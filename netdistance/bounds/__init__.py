@@ -3,7 +3,9 @@
 # every bound that a report can hold, by the name of its row
 BOUND_NAMES = (
     "deep_relative_trust",
+    "spectral_trust",
     "first_order_rms",
+    "first_order_worst",
     "norms_certificate",
     "ball_certificate",
     "box_certificate",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netdistance.bounds.gradients import NoGradientError, gradients, tracked_outputs
+from netdistance.bounds.gradients import NoGradientError, gradients, tracked, tracked_outputs
 from netdistance.networks.batch import Batch
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import UNDEFINED
 from netdistance.probes.noise import RELATIVE_GAUSSIAN, UnitNoise
-from netdistance.quantities import Estimate, Quantity, Skipped
+from netdistance.quantities import Estimate, Exact, Quantity, Skipped
 
 PROBES = 16
 # a unit noise, and the name of the tensor it is on
@@ -68,15 +68,13 @@ def first_order(
     docs/concepts/certificates.md.
     """
     generator = torch.Generator().manual_seed(seed)
-    leaves = {name: state[name].detach().clone().requires_grad_() for name in names}
-    ties = network.ties
-    tracked = {name: leaves.get(ties.get(name, name), tensor) for name, tensor in state.items()}
+    leaves, moving = tracked(network, state, names)
     extents = {(unit, name): unit.extent(state[name]) for unit in units for name in names}
     energies = {place: torch.zeros(probes, dtype=torch.float64) for place in extents}
     counted = 0
     try:
         for batch in inputs.split(batch_size) if names else ():
-            outputs = tracked_outputs(network, tracked, batch.to(network.device))
+            outputs = tracked_outputs(network, moving, batch.to(network.device))
             norms = torch.linalg.vector_norm(outputs.detach(), dim=1, keepdim=True)
             usable = torch.isfinite(norms) & (norms > 0)
             counted += int(usable.sum())
@@ -110,4 +108,6 @@ def at_level(unit: Quantity, level: float) -> Quantity:
     match unit:
         case Estimate(value, stderr):
             return Estimate(value * level, stderr * level)
+        case Exact(value):
+            return Exact(value * level)
     return unit

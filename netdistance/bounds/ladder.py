@@ -13,20 +13,19 @@ from netdistance.bounds.attack import worst_found
 from netdistance.bounds.certificates import Certifier
 from netdistance.bounds.estimates import FirstOrder, at_level, first_order
 from netdistance.bounds.gradients import NoGradientError
-from netdistance.bounds.trust import MODEL, log1p_sum, modelled_row, trust_of_sum
+from netdistance.bounds.linear_worst import linear_worst
+from netdistance.bounds.region_trust import NOT_FINITE, RegionTrust
 from netdistance.probes.deviation import largest, over_draws, quantiles
-from netdistance.probes.noise import Noise
+from netdistance.probes.noise import Noise, UnitNoise
 from netdistance.probes.noise_sweep import Draws, NoiseSweep
 from netdistance.progress import Progress
 from netdistance.quantities import Exact, Skipped
 from netdistance.report.document import BoundRow, SampleDeviation, Scope, SweepPoint
-from netdistance.report.wording import count
 
 # the estimate needs gradients, so it covers fewer inputs than the measurement
 ESTIMATE_INPUTS = 256
 # below it float32 cannot hold the noise, whose elements it rounds to 6e-8 of the weights'
 FLOAT32_RESOLUTION = 1e-5
-_NOT_FINITE = "a weight is not finite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,9 @@ class Ladder:
     sweep: NoiseSweep
     scope: Scope
     certifier: Certifier
+    trust: RegionTrust
     effect: FirstOrder  # of every tensor that any scope moves
+    worst: Exact | Skipped  # to first order, at level 1
 
     def at(self, noise: Noise, draws: Draws) -> SweepPoint:
         """The row of one level.
@@ -45,8 +46,12 @@ class Ladder:
             BoundViolationError: the certificate lies below a measurement.
         """
         every = torch.stack(draws.deviations)
-        attack, attacked = _attack(self.sweep, self.scope, noise, len(self.certifier.inputs))
+        covered = len(self.certifier.inputs)
+        attack, attacked = _attack(self.sweep, self.scope, noise, covered)
+        seen = largest(torch.cat([every[:, :covered].flatten(), attacked]))
+        worst = largest(torch.cat([every.flatten(), attacked]))
         sizes = noise.sizes(self.sweep.state, self.sweep.names(self.scope))
+        modelled = self.trust.rows(noise, sizes)
         return SweepPoint(
             noise=noise.text,
             scope=self.scope,
@@ -58,20 +63,20 @@ class Ladder:
             accuracy=draws.accuracy,
             attack=attack,
             bounds=(
-                *self._certificates(noise, every, attacked),
+                *self._certificates(noise, seen),
                 self._estimate(noise, draws),
-                self._trust(noise, sizes, every, attacked),
+                self._linear_worst(noise, seen),
+                *(replace(row, inputs=len(every[0]), measured=worst) for row in modelled),
             ),
             relative_frobenius=_largest_size(sizes),
         )
 
-    def _certificates(self, noise: Noise, every: Tensor, attacked: Tensor) -> tuple[BoundRow, ...]:
+    def _certificates(self, noise: Noise, seen: Exact | Skipped) -> tuple[BoundRow, ...]:
         covered, names = len(self.certifier.inputs), self.sweep.names(self.scope)
         change = noise.change(self.certifier.norms, names, self.certifier.ties)
-        measured = largest(torch.cat([every[:, :covered].flatten(), attacked]))
         said = noise.unit.describe(noise.scale, self.scope)
         certified = self.certifier.certify(change)
-        return certified.rows(covered, measured, lambda: self._in_float64(noise, covered), [said])
+        return certified.rows(covered, seen, lambda: self._in_float64(noise, covered), [said])
 
     def _in_float64(self, noise: Noise, covered: int) -> Exact | Skipped:
         """The largest deviation on the certified inputs, draws and attack run again in float64."""
@@ -96,25 +101,25 @@ class Ladder:
             ),
         )
 
-    def _trust(
-        self, noise: Noise, sizes: Mapping[str, float], every: Tensor, attacked: Tensor
-    ) -> BoundRow:
-        weights = self.sweep.names("weights")
-        assumptions = [MODEL, f"product over {count(len(weights), 'weight')}"]
-        if len(sizes) > len(weights):
-            assumptions.append("biases and gains move too, and are not in the product")
-        moved = [sizes[name] for name in weights]
-        if all(map(math.isfinite, moved)):
-            row = trust_of_sum(log1p_sum(moved), assumptions, over="ball")
-        else:
-            row = modelled_row(Skipped(_NOT_FINITE), assumptions, over="ball")
-        worst = largest(torch.cat([every.flatten(), attacked]))
-        return replace(row, inputs=len(self.sweep.inputs), measured=worst)
+    def _linear_worst(self, noise: Noise, seen: Exact | Skipped) -> BoundRow:
+        return BoundRow(
+            name="first_order_worst",
+            standing="estimated",
+            over="ball",
+            inputs=len(self.certifier.inputs),
+            value=at_level(self.worst, noise.scale),
+            measured=seen,
+            assumptions=(
+                "first order in the noise: the linearised network",
+                "found by ascent: a lower end of the linearised network's worst",
+                noise.unit.describe(noise.scale, self.scope),
+            ),
+        )
 
 
 def _largest_size(sizes: Mapping[str, float]) -> Exact | Skipped:
     finite = all(map(math.isfinite, sizes.values()))
-    return Exact(max(sizes.values(), default=0.0)) if finite else Skipped(_NOT_FINITE)
+    return Exact(max(sizes.values(), default=0.0)) if finite else Skipped(NOT_FINITE)
 
 
 def _attack(
@@ -136,28 +141,46 @@ def _attack(
     return largest(found), found
 
 
+def _linear_worst(sweep: NoiseSweep, unit: UnitNoise, scope: Scope, inputs: int) -> Exact | Skipped:
+    return linear_worst(
+        sweep.network,
+        sweep.state,
+        sweep.reference.first(inputs),
+        sweep.inputs[:inputs],
+        sweep.names(scope),
+        unit,
+        seed=sweep.seed,
+    )
+
+
 def sweep_points(
     sweep: NoiseSweep,
     noises: Sequence[Noise],
     scopes: tuple[Scope, ...],
     *,
     certify: int,
+    spectral: bool,
     progress: Progress,
 ) -> tuple[SweepPoint, ...]:
     """The row of every scope and level: what was measured, and every bound beside it.
 
-    Levels that float32 cannot hold are measured and attacked in float64.
+    `spectral` adds spectral trust, whose norms are proved once. Levels that float32 cannot hold
+    are measured and attacked in float64.
 
     Raises:
         BoundViolationError: a certificate lies below a measurement.
     """
     certifier = Certifier.of(sweep.network, sweep.state, sweep.inputs[:certify])
+    units = tuple(dict.fromkeys(noise.unit for noise in noises))
+    trust = RegionTrust.of(
+        certifier.norms.state, sweep.names("weights"), units, spectral=spectral, progress=progress
+    )
     fine = [noise for noise in noises if _is_fine(noise, sweep)]
     coarse = [noise for noise in noises if noise not in fine]
-    points = _points(sweep, coarse, scopes, certifier, progress) if coarse else {}
+    points = _points(sweep, coarse, scopes, certifier, trust, progress) if coarse else {}
     if fine:
         exact = sweep.in_float64(len(sweep.inputs))
-        points |= _points(exact, fine, scopes, certifier, progress)
+        points |= _points(exact, fine, scopes, certifier, trust, progress)
     order = {noise.text: place for place, noise in enumerate(noises)}
     rank = {"weights": 0, "all": 1}
     return tuple(points[at] for at in sorted(points, key=lambda at: (rank[at[1]], order[at[0]])))
@@ -174,6 +197,7 @@ def _points(
     noises: Sequence[Noise],
     scopes: tuple[Scope, ...],
     certifier: Certifier,
+    trust: RegionTrust,
     progress: Progress,
 ) -> dict[tuple[str, Scope], SweepPoint]:
     measured = sweep.measure(noises, scopes, progress)
@@ -188,9 +212,13 @@ def _points(
     )
     named = {noise.text: noise for noise in noises}
     points: dict[tuple[str, Scope], SweepPoint] = {}
+    worst: dict[tuple[UnitNoise, Scope], Exact | Skipped] = {}
     with progress.task("attacking and certifying", len(measured)) as advance:
         for (text, scope), draws in measured.items():
-            ladder = Ladder(sweep, scope, certifier, effect)
+            at = named[text].unit, scope
+            if at not in worst:
+                worst[at] = _linear_worst(sweep, *at, len(certifier.inputs))
+            ladder = Ladder(sweep, scope, certifier, trust, effect, worst[at])
             points[text, scope] = ladder.at(named[text], draws)
             advance(1)
     return points

@@ -108,7 +108,7 @@ def trust_row(
     elif skipped:
         why = f"a weight has no relative change: {skipped[0]}"
     else:
-        return trust_of_sum(_total(relative.values()), assumptions, name=trust.name)
+        return trust_of_sum(total_of(relative.values()), assumptions, name=trust.name)
     return modelled_row(Skipped(why), assumptions, name=trust.name)
 
 
@@ -125,11 +125,11 @@ def trust_along(whole: BoundRow, rows: Sequence[TensorRow], t: float) -> BoundRo
     if whole.log1p_sum is None:
         return whole
     metric = TRUSTS[whole.name].metric
-    total = _total((row.metrics[metric] for row in rows if is_weight(row)), t)
+    total = total_of((row.metrics[metric] for row in rows if is_weight(row)), t)
     return trust_of_sum(total, whole.assumptions, name=whole.name)
 
 
-def _total(changes: Iterable[Quantity], t: float = 1.0) -> Known:
+def total_of(changes: Iterable[Quantity], t: float = 1.0) -> Known:
     """The sum of log(1 + t r), an interval where a change is one; skipped changes are left out."""
     known = [change for change in changes if isinstance(change, Exact | Interval)]
     intervals = [change for change in known if isinstance(change, Interval)]

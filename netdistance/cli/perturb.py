@@ -46,6 +46,9 @@ from netdistance.cli.terminal import terminal_progress
     metavar="GLOB",
     help="Move only parameters of these names; repeatable.",
 )
+@click.option(
+    "--spectral", is_flag=True, help="Add spectral trust, a model, from proved norms; slower."
+)
 @naming_options(renames="the checkpoint's names so that they match the model's")
 @output_options
 def command(checkpoint: Path, outputs: Outputs, quiet: bool, noise: str, **settings: Any) -> int:
@@ -53,9 +56,9 @@ def command(checkpoint: Path, outputs: Outputs, quiet: bool, noise: str, **setti
 
     Gaussian noise moves every tensor by the same fraction of its norm; the box of a format moves
     every element by at most half a step, as rounding to that format may. For each level: the
-    measured mean, the first-order estimate, the worst perturbation that an attack found, the
-    certificate that covers every perturbation of that size or in that box, and deep relative trust,
-    which is a model.
+    measured mean, the first-order estimates of it and of the worst, the worst perturbation that an
+    attack found, the certificate that covers every perturbation of that size or in that box, and
+    deep relative trust, which is a model.
 
     \b
     netdistance perturb mnist.pth --model net.py:build --inputs t10k-images-idx3-ubyte.gz \\

@@ -123,8 +123,7 @@ def spectral_metrics(a: Array, b: Array) -> dict[str, Quantity]:
 
 def norm_and_rank(weight: Array) -> tuple[Quantity, Quantity]:
     """The spectral norm and the stable rank of one tensor, proved, or skipped and why."""
-    reason = why_without_norm(weight)
-    norms = Skipped(reason) if reason else _norms(weight)
+    norms = weight_norms(weight)
     rank = _stable_rank(norms, "the tensor is zero")
     if isinstance(norms, Skipped):
         return norms, rank
@@ -132,6 +131,12 @@ def norm_and_rank(weight: Array) -> tuple[Quantity, Quantity]:
         return norms.operator_norm, rank
     except ValueError as error:
         return Skipped(str(error)), rank
+
+
+def weight_norms(weight: Array) -> WeightNorms | Skipped:
+    """The operator norm and the Frobenius norm of one tensor, proved, or skipped and why."""
+    reason = why_without_norm(weight)
+    return Skipped(reason) if reason else _norms(weight)
 
 
 def why_without_norm(weight: Array) -> str | None:

@@ -126,6 +126,20 @@ class WeightNorms:
             norms.exponent,
         )
 
+    def of_ball(self, taps: int) -> WeightNorms:
+        """The norms that tensors of at most this Frobenius norm and `taps` taps can have.
+
+        The largest operator norm is sqrt(taps) |W|_F, a matrix being a kernel of one tap:
+        |K^(w)|_2 <= sum_a |K_a|_2 <= sum_a |K_a|_F <= sqrt(taps) |K|_F by Cauchy and Schwarz, and
+        the same matrix of rank one at every tap reaches it at w = 0.
+        """
+        root, slack = math.sqrt(taps), 4.0 * UNIT_ROUNDOFF
+        ends = self.frobenius.lower * root, self.frobenius.upper * root
+        reach = Interval(
+            ends[0] * (1.0 - slack), ends[1] * (1.0 + slack), self.frobenius.confidence
+        )
+        return WeightNorms(reach, self.frobenius, self.exponent)
+
     @property
     def is_zero(self) -> bool:
         """Whether every entry is 0."""

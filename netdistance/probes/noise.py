@@ -10,10 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.networks.affine import Norms
 from netdistance.networks.change import Change
 from netdistance.networks.load import Network, State
 from netdistance.probes.relative_gaussian import RelativeGaussian
+from netdistance.quantities import Skipped
 from netdistance.report.document import Scope
 
 
@@ -44,6 +46,12 @@ class UnitNoise(Protocol):
 
     def farthest(self, weight: Tensor) -> float:
         """The largest |D|_F / |W|_F, 0 where the tensor stays; NaN if the weight is not finite."""
+
+    def reach(self, weight: Tensor, norms: WeightNorms) -> WeightNorms | Skipped:
+        """The largest operator and Frobenius norms of a change of a float64 weight on the CPU.
+
+        `norms` are the weight's own. Operators are those of `linalg.weight_norm`.
+        """
 
     def change(
         self, norms: Norms, scale: float, names: Sequence[str], ties: Mapping[str, str]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from netdistance.distances.noise_floor import ROUNDING_METRICS
+from netdistance.distances.structure import weight_norms
 from netdistance.linalg.rounding_sums import INT4_GROUP, INT4_TOP, INT8_TOP
+from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.networks.affine import Norms
 from netdistance.networks.box import Box
+from netdistance.quantities import Skipped
 from netdistance.report.document import Scope
 
 
@@ -79,6 +83,18 @@ class QuantiserBox:
         norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
         corner = float(torch.linalg.vector_norm(self.extent(weight), dtype=torch.float64))
         return corner / norm if norm else 0.0
+
+    def reach(self, weight: Tensor, norms: WeightNorms) -> WeightNorms | Skipped:
+        """The norms of r itself, a corner: |D^(w)|_2 <= |r^(0)|_2 for every |D_i| <= r_i.
+
+        Where the norm of r is known from a reshape alone, sqrt(taps) |r|_F may be the smaller end.
+        """
+        corner = weight_norms(self.extent(weight).numpy())
+        if isinstance(corner, Skipped):
+            return corner
+        around = corner.of_ball(math.prod(weight.shape[2:])).operator
+        upper = min(corner.operator.upper, around.upper)
+        return replace(corner, operator=replace(corner.operator, upper=upper))
 
     def change(
         self, norms: Norms, scale: float, names: Sequence[str], ties: Mapping[str, str]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.networks.affine import Norms
 from netdistance.networks.change import Ball
 from netdistance.report.document import Scope
@@ -49,6 +51,10 @@ class RelativeGaussian:
     def farthest(self, weight: Tensor) -> float:
         """1, by definition; a tensor of zeros counts as any other."""
         return 1.0
+
+    def reach(self, weight: Tensor, norms: WeightNorms) -> WeightNorms:
+        """sqrt(taps) |W|_F, with one tap for a matrix: the same rank-one matrix at every tap."""
+        return norms.of_ball(math.prod(weight.shape[2:]))
 
     def change(
         self, norms: Norms, scale: float, names: Sequence[str], ties: Mapping[str, str]

@@ -36,12 +36,18 @@ from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
 from netdistance.report.train_figure import train_figure
 
+_Style = tuple[str | tuple[int, tuple[int, int]], str, str]
 # line style, colour, and sign apart from a line, of each standing; the colours are Okabe and Ito's,
 # safe for colour blindness
-_STYLES: dict[Standing, tuple[str, str, str]] = {
+_STYLES: dict[Standing, _Style] = {
     "certified": ("-", "#000000", "s"),
     "estimated": ("--", "#0072B2", "D"),
     "modelled": (":", "#D55E00", "^"),
+}
+# of two with one standing: another line of the same kind
+_SIBLINGS: dict[str, _Style] = {
+    "first_order_worst": ((0, (7, 2)), "#56B4E9", "p"),
+    "spectral_trust": ((0, (1, 3)), "#E69F00", ">"),
 }
 # of certificates the tightest is the darkest
 _SHADES = {
@@ -57,7 +63,9 @@ _LABELS = {
     "known_change_certificate": "certified: from activations",
     "neuron_certificate": "certified: neuron by neuron",
     "first_order_rms": "estimated: first order, root mean square",
+    "first_order_worst": "estimated: first order, worst",
     "deep_relative_trust": "modelled: deep relative trust",
+    "spectral_trust": "modelled: spectral trust",
 }
 
 
@@ -195,7 +203,7 @@ def _draw_series(axes: Axes, panel: _Panel, *, joined: bool) -> None:
 def _draw_bound(axes: Axes, panel: _Panel, name: str, *, joined: bool) -> None:
     rows = [next((r for r in rows if r.name == name), None) for rows in panel.bounds]
     standing = next(row.standing for row in rows if row is not None)
-    linestyle, color, sign = _STYLES[standing]
+    linestyle, color, sign = _SIBLINGS.get(name, _STYLES[standing])
     values = [None if row is None else point(row.value) for row in rows]
     # hollow, so that a measurement behind it is seen
     style = (

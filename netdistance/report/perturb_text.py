@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdistance.quantities import Interval, Skipped
+from netdistance.quantities import Interval, Skipped, point
 from netdistance.report.bound_text import exceeded_lines, tightest
-from netdistance.report.document import Report, SweepPoint
+from netdistance.report.document import BoundRow, Report, SweepPoint
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.noise_level import box_legend, label_of, size_of
-from netdistance.report.wording import count, quantity, without_error
+from netdistance.report.noise_level import box_legend, is_named, label_of, size_of
+from netdistance.report.wording import count, percent, plain_number, quantity, without_error
 
 SWEEP_HEADER = ("noise", "measured ± se", "estimated", "worst found", "certified ≤", "modelled")
 _TITLES = {"weights": "noise on weights only:", "all": "noise on all parameters:"}
+# what has no column of its own
+_BESIDE = ("first_order_worst", "spectral_trust")
 
 
 def perturb_lines(report: Report, everything: bool) -> Lines:
@@ -27,7 +29,9 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
         if rows:
             header = (*SWEEP_HEADER, "top-1") if with_accuracy else SWEEP_HEADER
             lines += ["", title, *table(header, rows)]
-            lines += _top1_lines([place for place in sweep if place.scope == scope])
+            places = [place for place in sweep if place.scope == scope]
+            lines += _top1_lines(places)
+            lines += _worst_line(places) + _spectral_line(places)
     lines += ["", *_legend(report, with_accuracy)]
     if padding := report.provenance.get("padding"):
         lines += paragraph(str(padding), indent="  ")
@@ -75,6 +79,28 @@ def _top1_lines(places: Sequence[SweepPoint]) -> Lines:
     )
 
 
+def _worst_line(places: Sequence[SweepPoint]) -> Lines:
+    """The worst to first order, which is in proportion to the level."""
+    found = _known(places, "first_order_worst")
+    factors = [value / size_of(place) for place, value in found if not is_named(place)]
+    parts = [f"{plain_number(factors[0], 3)} times the level"] if factors else []
+    parts += [f"{percent(value)} at {label_of(place)}" for place, value in found if is_named(place)]
+    text = f"estimated to first order, the worst is {', '.join(parts)}."
+    return paragraph(text) if parts else []
+
+
+def _spectral_line(places: Sequence[SweepPoint]) -> Lines:
+    found = _known(places, "spectral_trust")
+    parts = [f"{percent(value)} at {label_of(place)}" for place, value in found]
+    return paragraph(f"modelled by spectral trust: {', '.join(parts)}.") if parts else []
+
+
+def _known(places: Sequence[SweepPoint], name: str) -> list[tuple[SweepPoint, float]]:
+    """The number of one bound at each level that has it."""
+    rows = ((place, row) for place in places for row in place.bounds if row.name == name)
+    return [(place, value) for place, row in rows if (value := point(row.value)) is not None]
+
+
 def _legend(report: Report, with_accuracy: bool) -> Lines:
     settings = report.provenance["settings"]
     first = (report.sweep or ())[0]
@@ -97,5 +123,9 @@ def _skipped(sweep: tuple[SweepPoint, ...]) -> set[tuple[str, str]]:
     """Every column that has a row without a number, with each reason."""
     columns = [("measured", place.deviation.mean) for place in sweep]
     columns += [("worst found", place.attack) for place in sweep]
-    columns += [(row.standing, row.value) for place in sweep for row in place.bounds]
+    columns += [(_column(row), row.value) for place in sweep for row in place.bounds]
     return {(name, value.reason) for name, value in columns if isinstance(value, Skipped)}
+
+
+def _column(row: BoundRow) -> str:
+    return row.name.replace("_", " ") if row.name in _BESIDE else row.standing

@@ -28,7 +28,8 @@ SCOPES: tuple[Scope, ...] = ("weights", "all")
 class PerturbOptions(RunOptions):
     """What perturb is asked; `noise` keeps the user's spelling: relative levels and formats.
 
-    Only parameters that a glob of `layers` matches move, where there is one. `strip_prefix`,
+    Only parameters that a glob of `layers` matches move, where there is one. `spectral` adds
+    spectral trust, from proved norms of each weight and of its farthest change. `strip_prefix`,
     `rename` and `skip` are for the checkpoint's names, as in `CompareOptions`.
     """
 
@@ -36,6 +37,7 @@ class PerturbOptions(RunOptions):
     draws: int = 16
     scope: Literal["weights", "all", "both"] = "both"
     layers: tuple[str, ...] = ()
+    spectral: bool = False
     strip_prefix: str = ""
     rename: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
             noises,
             SCOPES if options.scope == "both" else (options.scope,),
             certify=options.certify,
+            spectral=options.spectral,
             progress=progress,
         ),
     )

@@ -68,7 +68,8 @@ def test_what_needs_a_gradient_is_skipped_and_the_rest_is_there(kind: str) -> No
     for place in report.sweep or ():
         bounds = {row.name: row for row in place.bounds}
         assert isinstance(place.deviation.mean, Estimate) and place.deviation.mean.value > 0.0
-        for quantity in (place.attack, bounds["first_order_rms"].value):
+        estimates = [bounds[f"first_order_{kind}"].value for kind in ("rms", "worst")]
+        for quantity in (place.attack, *estimates):
             assert isinstance(quantity, Skipped)
             assert re.search(REASONS[kind], quantity.reason)
         assert isinstance(bounds["ball_certificate"].measured, netdistance.Exact)

@@ -68,7 +68,8 @@ def test_the_bounds_of_a_sweep(data: list[str]) -> None:
     for place in document(data)["sweep"]:
         rows = {row["name"]: row for row in place["bounds"]}
         certificates = ["norms_certificate", "ball_certificate", "neuron_certificate"]
-        assert list(rows) == [*certificates, "first_order_rms", "deep_relative_trust"]
+        estimates = ["first_order_rms", "first_order_worst"]
+        assert list(rows) == [*certificates, *estimates, "deep_relative_trust"]
         for row in rows.values():
             check_bound(row)
         assert rows["deep_relative_trust"]["inputs"] == 40
@@ -81,6 +82,27 @@ def test_the_bounds_of_a_sweep(data: list[str]) -> None:
         trust = rows["deep_relative_trust"]["value"]["value"]
         assert trust == pytest.approx((1.0 + level) ** 3 - 1.0, rel=1e-12)
         assert rows["first_order_rms"]["measured"] == place["deviation"]["rms"]
+        worst, seen = rows["first_order_worst"], rows["ball_certificate"]["measured"]
+        assert (worst["inputs"], worst["measured"]) == (3, seen)
+        # to first order: at a level of 1% about what the attack finds
+        assert level > 0.01 or 0.8 < worst["value"]["value"] / place["attack"]["value"] < 1.2
+
+
+def test_spectral_adds_a_row_and_a_line(data: list[str]) -> None:
+    options = ("--noise", "0.01,0.2,int8", "--spectral")
+    plain, sweep = document(data, *options[:2])["sweep"], document(data, *options)["sweep"]
+    for place, without in zip(sweep, plain, strict=True):
+        *others, row = place["bounds"]
+        assert (others, row["name"]) == (without["bounds"], "spectral_trust")
+        check_bound(row)
+        deep = others[-1]
+        assert (row["inputs"], row["measured"]) == (deep["inputs"], deep["measured"])
+        # |W|_F is at least |W|_2, and here at most 3 times as much
+        low, size = row["value"]["lower"], deep["value"]["value"]
+        assert place["noise"] == "int8" or size < low < ((1.0 + 3.0 * float(place["noise"])) ** 3)
+    text = perturbed(data, *options).out
+    assert "modelled by spectral trust: " in text and not wide_lines(text)
+    assert "spectral trust" not in perturbed(data, *options[:2]).out
 
 
 @pytest.mark.parametrize("scope", ["weights", "all"])
