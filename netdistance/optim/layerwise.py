@@ -144,7 +144,8 @@ class TensorRule:
         still, zero = scale == 0.0, weight_norm == 0.0
         # the unused side of a where must be finite too: its gradient is multiplied by zero
         relative = weight_norm * (largest / torch.where(still, 1.0, scale))
-        kept = torch.where(still | zero, 1.0, keep)
+        # a where over two Python floats would be float32
+        kept = torch.where(still | zero, torch.ones_like(scale), keep)
         add = torch.where(still, 0.0, -lr * kept * torch.where(zero, largest, relative))
         return Step(unit, kept, add)
 
