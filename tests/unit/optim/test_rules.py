@@ -1,6 +1,7 @@
 """Together, without a host read, differentiated and compiled: the same step as one by one."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from netdistance.optim import LAMB, LARS, Fromage
 from netdistance.optim.norms import frobenius, frobenius_tensor, norms_in_one_read
 from tests.oracles.layerwise import parameter, random_pair
-from tests.unit.optim.test_conventions import every
+from tests.unit.optim.test_conventions import SETTINGS, every
 
 SHAPES = [(5, 3), (7,), (1,), (4, 3, 3, 3), (6, 2)]
 
@@ -138,22 +139,33 @@ def test_a_leaf_that_requires_grad_is_refused_as_by_sgd():
             kind([random_pair(3)], lr=0.1, differentiable=True).step()
 
 
+def test_together_a_zero_gradient_leaves_its_momentum_to_decay():
+    weights = {False: [], True: []}
+    for foreach, some in weights.items():
+        some += [random_pair(3, seed=1), random_pair(3, seed=2)]
+        optimizer = LARS(some, lr=0.1, momentum=0.5, foreach=foreach)
+        optimizer.step()
+        some[0].grad.zero_()
+        optimizer.step()
+    for a, b in zip(*weights.values(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-13)
+
+
 @pytest.mark.slow
-@every
-def test_torch_compile_runs_the_step(kind, options):
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++")
+@pytest.mark.filterwarnings("ignore:::torch")  # the compiler's own deprecations
+@pytest.mark.parametrize("name", ["fromage-bounded", "lars-momentum", "lamb"])
+def test_torch_compile_runs_the_step(name):
+    kind, options = SETTINGS[name]
     weights, compiled = (
         [random_pair(*shape, dtype=torch.float32) for shape in SHAPES[:2]] for _ in "ab"
     )
     plain = kind(weights, lr=0.05, **options)
     optimizer = kind(compiled, lr=torch.tensor(0.05), **options)
-    try:
-        step = torch.compile(optimizer.step)
+    step = torch.compile(optimizer.step)
+    for _ in range(2):
         step()
-    except torch._dynamo.exc.BackendCompilerFailed as error:
-        pytest.skip(f"no compiler: {error}")
-    step()
-    plain.step()
-    plain.step()
+        plain.step()
     for a, b in zip(compiled, weights, strict=True):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-7)
 
