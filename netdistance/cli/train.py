@@ -39,7 +39,8 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     metavar="NAME,...",
     default="fromage,sgd,adamw",
     show_default=True,
-    help="fromage, sgd (momentum 0.9) or adamw, comma separated.",
+    help="fromage, lars, lamb, sgd (momentum 0.9), adamw or muon (biases by adamw), comma "
+    "separated.",
 )
 @click.option(
     "--lr",
@@ -48,7 +49,8 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     metavar="NUMBER,...",
     default="0.01",
     show_default=True,
-    help="Learning rates, comma separated; for fromage, the size of a step relative to a tensor.",
+    help="Learning rates, comma separated; for fromage, lars and lamb, the size of a step relative "
+    "to a tensor.",
 )
 @click.option(
     "--depth",

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import Parameter
 
 from netdistance.errors import UsageError
-from netdistance.optim import Fromage
+from netdistance.optim import LAMB, LARS, Fromage
+
+
+class Trains(Protocol):
+    """What a training run needs of an optimiser, or of several that share a network."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+
+    def step(self) -> object:
+        """Move the parameters once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,26 +29,68 @@ class OptimizerChoice:
 
     name: str
     settings: str
-    build: Callable[[Iterable[Parameter], float], torch.optim.Optimizer]
+    build: Callable[[Iterable[Parameter], float], Trains]
 
 
-def _fromage(parameters: Iterable[Parameter], lr: float) -> torch.optim.Optimizer:
+def _fromage(parameters: Iterable[Parameter], lr: float) -> Trains:
     return Fromage(parameters, lr=lr)
 
 
-def _sgd(parameters: Iterable[Parameter], lr: float) -> torch.optim.Optimizer:
+def _lars(parameters: Iterable[Parameter], lr: float) -> Trains:
+    return LARS(parameters, lr=lr)
+
+
+def _lamb(parameters: Iterable[Parameter], lr: float) -> Trains:
+    return LAMB(parameters, lr=lr)
+
+
+def _sgd(parameters: Iterable[Parameter], lr: float) -> Trains:
     return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
 
 
-def _adamw(parameters: Iterable[Parameter], lr: float) -> torch.optim.Optimizer:
+def _adamw(parameters: Iterable[Parameter], lr: float) -> Trains:
     return torch.optim.AdamW(parameters, lr=lr)
 
 
-# everything that is not named is torch's default, weight decay included
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Optimisers of disjoint parameters that step as one."""
+
+    optimizers: tuple[torch.optim.Optimizer, ...]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """Step each."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+
+def _muon(parameters: Iterable[Parameter], lr: float) -> Trains:
+    every = list(parameters)
+    matrices = [parameter for parameter in every if parameter.ndim == 2]
+    others = [parameter for parameter in every if parameter.ndim != 2]
+    # neither takes an empty list
+    muon = (torch.optim.Muon(matrices, lr=lr),) if matrices else ()
+    return _Together((*muon, torch.optim.AdamW(others, lr=lr)) if others else muon)
+
+
+# everything that is not named is the class's default, weight decay included
 OPTIMIZERS: tuple[OptimizerChoice, ...] = (
     OptimizerChoice("fromage", "stability correction, no norm bound", _fromage),
+    OptimizerChoice("lars", "neither momentum nor weight decay", _lars),
+    OptimizerChoice("lamb", "betas 0.9 and 0.999, weight decay 0.01, no clamp", _lamb),
     OptimizerChoice("sgd", "momentum 0.9, no weight decay", _sgd),
     OptimizerChoice("adamw", "betas 0.9 and 0.999, weight decay 0.01", _adamw),
+    OptimizerChoice(
+        "muon",
+        "matrices by Muon, Nesterov momentum 0.95, weight decay 0.1; "
+        "the rest by AdamW with the same learning rate, its weight decay 0.01",
+        _muon,
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from netdistance.bounds.trust import log1p_sum
 from netdistance.report.document import RunStatus
 from netdistance.training.models import mlp
-from netdistance.training.optimizers import find_optimizer
+from netdistance.training.optimizers import Trains, find_optimizer
 from netdistance.training.tasks import Task
 
 BATCH = 128
@@ -119,7 +119,7 @@ def _judge(task: Task, outputs: Tensor, targets: Tensor) -> tuple[float | None, 
 
 def _advance(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Trains,
     task: Task,
     batches: Iterator[Tensor],
     *,

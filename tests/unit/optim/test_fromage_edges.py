@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from netdistance.optim import Fromage
-from tests.oracles.fromage import formula, parameter, random_pair
+from tests.oracles.layerwise import formula, parameter, random_pair
 
 ETA = 0.01
 
