@@ -32,15 +32,29 @@ def tracked_outputs(network: Network, state: State, batch: Batch) -> Tensor:
 
 
 def gradients(
-    of: Tensor, leaves: Sequence[Tensor], direction: Tensor | None = None, *, again: bool = False
+    of: Tensor,
+    leaves: Sequence[Tensor],
+    direction: Tensor | None = None,
+    *,
+    again: bool = False,
+    differentiable: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of `of` by each leaf, None where it has no part; `again` keeps the graph.
+
+    A `differentiable` one has a graph of its own, for a derivative of it.
 
     Raises:
         NoGradientError: the backward of the user's network fails.
     """
     try:
-        return torch.autograd.grad(of, leaves, direction, retain_graph=again, allow_unused=True)
+        return torch.autograd.grad(
+            of,
+            leaves,
+            direction,
+            retain_graph=again or differentiable,
+            create_graph=differentiable,
+            allow_unused=True,
+        )
     except Exception as error:  # a backward of the user's own may raise anything
         what = f"{type(error).__name__}: {first_line(error)}"
         raise NoGradientError(f"the backward fails: {what}") from error

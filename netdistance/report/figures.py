@@ -35,6 +35,7 @@ from netdistance.report.noise_level import is_named, size_of
 from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
 from netdistance.report.train_figure import train_figure
+from netdistance.report.width_figure import width_figure
 
 # line style, colour, and sign apart from a line, of each standing; the colours are Okabe and Ito's,
 # safe for colour blindness
@@ -284,4 +285,5 @@ _FIGURES: dict[str, Callable[[Report], Figure]] = {
     "perturb": _perturb_figure,
     "sensitivity": sensitivity_figure,
     "train": train_figure,
+    "width": width_figure,
 }
