@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from netdistance.bounds.gradients import gradients, tracked_outputs
+from netdistance.bounds.gradients import gradients, require_again, tracked_outputs
 from netdistance.errors import InputError
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
@@ -121,10 +121,11 @@ class MeanLoss:
         sums = {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
         for loss in self._tracked(leaves):
             first = gradients(loss, list(leaves.values()), differentiable=True)
+            require_again(first)
             inner = torch.zeros((), dtype=loss.dtype, device=loss.device)
             for gradient, vector in zip(first, direction.values(), strict=True):
                 inner = inner if gradient is None else inner + (gradient * vector).sum()
-            if not inner.requires_grad:  # linear there: no curvature
+            if not inner.requires_grad:  # no parameter has a part in the outputs
                 continue
             found = gradients(inner, list(leaves.values()))
             for name, gradient in zip(leaves, found, strict=True):
