@@ -13,9 +13,9 @@ from netdistance.probes.noise import RELATIVE_GAUSSIAN
 
 # levels at which a random point starts an ascent of its own, beside the weights as they are
 START_LEVELS = (0.01, 0.1, 1.0)
-MOST_STEPS = 40
+MOST_STEPS = 24
 # steps in a row that find nothing shorter end the search
-PATIENCE = 6
+PATIENCE = 4
 # a step that shortens the radius by less than this finds nothing
 _PROGRESS = 1e-3
 _COARSE = 1e-2
