@@ -1,9 +1,9 @@
 """netdistance: how far apart are two neural networks, and how much does it matter?
 
-The commands as Python calls: `compare`, `perturb`, `sensitivity` and `train`, each with its
-options; `read_report` and `render` for what they return; and the parts that are useful alone.
-Importing this package imports nothing heavy: a name is loaded when it is used. `__init__.pyi` says
-what types they have.
+The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width` and `train`, each
+with its options; `read_report` and `render` for what they return; and the parts that are useful
+alone. Importing this package imports nothing heavy: a name is loaded when it is used.
+`__init__.pyi` says what types they have.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _HOMES = {
     "SensitivityOptions": "netdistance.studies.sensitivity",
     "Skipped": "netdistance.quantities",
     "TrainOptions": "netdistance.studies.train",
+    "WidthOptions": "netdistance.studies.width",
     "compare": "netdistance.studies.compare",
     "conv_norm": "netdistance.linalg.conv_norm",
     "open_checkpoint": "netdistance.checkpoints",
@@ -36,6 +37,7 @@ _HOMES = {
     "sensitivity": "netdistance.studies.sensitivity",
     "spectral_norm": "netdistance.linalg.spectral_norm",
     "train": "netdistance.studies.train",
+    "width": "netdistance.studies.width",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -23,5 +23,7 @@ from netdistance.studies.sensitivity import SensitivityOptions as SensitivityOpt
 from netdistance.studies.sensitivity import sensitivity as sensitivity
 from netdistance.studies.train import TrainOptions as TrainOptions
 from netdistance.studies.train import train as train
+from netdistance.studies.width import WidthOptions as WidthOptions
+from netdistance.studies.width import width as width
 
 __version__: str

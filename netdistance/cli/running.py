@@ -15,6 +15,19 @@ _PATH = click.Path(path_type=Path)
 _TARGETS = click.option(
     "--targets", type=_PATH, help="Class labels: .npy, or IDX (gzipped or not)."
 )
+_RANDOM_INPUTS = click.option(
+    "--random-inputs",
+    metavar="SHAPE",
+    help="Standard normal inputs instead, such as 64,3,32,32; the report calls them synthetic.",
+)
+_CERTIFY = click.option(
+    "--certify",
+    type=click.IntRange(0),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Certificates, attack and Jacobians cover the first N inputs.",
+)
 _OPTIONS = (
     click.option(
         "--model",
@@ -29,11 +42,7 @@ _OPTIONS = (
         help="Inputs: .npy, IDX images (gzipped or not), or arrays by forward argument name in "
         ".npz, .safetensors or .pt; or .txt, a text on each line, for a Hugging Face model.",
     ),
-    click.option(
-        "--random-inputs",
-        metavar="SHAPE",
-        help="Standard normal inputs instead, such as 64,3,32,32; the report calls them synthetic.",
-    ),
+    _RANDOM_INPUTS,
     _TARGETS,
     click.option(
         "--output",
@@ -45,14 +54,7 @@ _OPTIONS = (
         type=click.Choice(["float64", "float32", "bfloat16", "float16"]),
         help="What the network computes in; default its own.",
     ),
-    click.option(
-        "--certify",
-        type=click.IntRange(0),
-        default=16,
-        show_default=True,
-        metavar="N",
-        help="Certificates, attack and Jacobians cover the first N inputs.",
-    ),
+    _CERTIFY,
     click.option(
         "--batch-size",
         type=click.IntRange(1),
@@ -109,6 +111,12 @@ def running_options(command: Command) -> Command:
 def unlabelled_running_options(command: Command) -> Command:
     """Add the same without --targets, for a command that judges no answers."""
     return _with(command, [option for option in _OPTIONS if option is not _TARGETS])
+
+
+def judging_options(command: Command) -> Command:
+    """Add those of a command that judges answers to real inputs and certifies nothing."""
+    others = (_RANDOM_INPUTS, _CERTIFY)
+    return _with(command, [option for option in _OPTIONS if option not in others])
 
 
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:

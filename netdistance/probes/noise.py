@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from netdistance.errors import UsageError
 from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.networks.affine import Norms
 from netdistance.networks.change import Change
@@ -103,6 +104,18 @@ def perturbed_names(
         if (scope == "all" or state[name].ndim >= 2)
         and (not layers or any(fnmatchcase(n, glob) for n in names[name] for glob in layers))
     )
+
+
+def require_matched(network: Network, state: State, layers: Sequence[str]) -> None:
+    """Check that the globs of `layers`, where there are any, match a parameter.
+
+    Raises:
+        UsageError: they match none.
+    """
+    if layers and not perturbed_names(network, state, "all", layers):
+        such = next(iter(network.parameters), "none")
+        what = f"matches none of {network.name}'s parameters, such as {such!r}"
+        raise UsageError(f"--layers {' '.join(layers)}: {what}")
 
 
 def unit_noise(

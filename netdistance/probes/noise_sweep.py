@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from netdistance.errors import InputError, UsageError
 from netdistance.networks.batch import Batch, in_float64
 from netdistance.networks.load import Network, State
 from netdistance.probes.deviation import (
@@ -20,8 +19,14 @@ from netdistance.probes.deviation import (
     require_repeatable,
     run,
 )
-from netdistance.probes.noise import Noise, moved, perturbed_names, unit_noise
-from netdistance.probes.output_measures import score_shape
+from netdistance.probes.noise import (
+    Noise,
+    moved,
+    perturbed_names,
+    require_matched,
+    unit_noise,
+)
+from netdistance.probes.output_measures import require_one_label, score_shape
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Quantity, Skipped
 from netdistance.report.document import Scope
@@ -74,14 +79,11 @@ class NoiseSweep:
         Raises:
             UsageError: no parameter is matched by `layers`.
         """
-        if layers and not perturbed_names(network, state, "all", layers):
-            such = next(iter(network.parameters), "none")
-            what = f"matches none of {network.name}'s parameters, such as {such!r}"
-            raise UsageError(f"--layers {' '.join(layers)}: {what}")
+        require_matched(network, state, layers)
         outputs = run(network, state, inputs, batch_size=batch_size)
         require_repeatable(network, state, inputs, outputs)
         if targets is not None:
-            _require_one_label(score_shape(network, state, inputs), targets, network.name)
+            require_one_label(score_shape(network, state, inputs), targets, network.name)
             require_classes(targets, outputs)
         reference = Reference.of(outputs)
         return cls(network, state, inputs, targets, reference, batch_size, seed, draws, layers)
@@ -139,18 +141,3 @@ class NoiseSweep:
 def _hits(outputs: Tensor, targets: Tensor) -> Tensor:
     """Whether the largest output is at its label, for the inputs whose label counts; bool."""
     return hits(outputs, targets)[targets != IGNORED]
-
-
-def _require_one_label(shape: tuple[int, int] | Skipped, targets: Tensor, name: str) -> None:
-    """Check that an output is one row of scores, for one label.
-
-    Raises:
-        InputError: it is not.
-    """
-    rows = None if isinstance(shape, Skipped) else shape[0]
-    if isinstance(shape, Skipped) or rows != 1 or targets.ndim != 1:
-        found = shape.reason if isinstance(shape, Skipped) else f"{rows} rows of scores an input"
-        raise InputError(
-            f"{name}: {found}; --targets need one row of scores and one label for an input "
-            "(compare takes those of tokens)"
-        )

@@ -53,6 +53,21 @@ def score_shape(network: Network, state: State, inputs: Batch) -> tuple[int, int
     return Skipped(f"an output of shape {sizes} is not one row of class scores")
 
 
+def require_one_label(shape: tuple[int, int] | Skipped, targets: Tensor, name: str) -> None:
+    """Check that an output is one row of scores, for one label; `name` is the network's.
+
+    Raises:
+        InputError: it is not.
+    """
+    rows = None if isinstance(shape, Skipped) else shape[0]
+    if isinstance(shape, Skipped) or rows != 1 or targets.ndim != 1:
+        found = shape.reason if isinstance(shape, Skipped) else f"{rows} rows of scores an input"
+        raise InputError(
+            f"{name}: {found}; --targets need one row of scores and one label for an input "
+            "(compare takes those of tokens)"
+        )
+
+
 def deviation_rows(
     reference: Reference,
     outputs: Tensor,

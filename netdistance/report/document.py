@@ -14,6 +14,8 @@ import netdistance
 from netdistance import quantities
 from netdistance.quantities import Quantity
 from netdistance.report.escape import shortened
+from netdistance.report.optional import OPTIONAL
+from netdistance.report.width_rows import Against, Curvature, WidthRow
 
 SCHEMA_VERSION = 1
 
@@ -22,9 +24,6 @@ Over = Literal["ball", "draws", "known"]
 Scope = Literal["weights", "all"]
 Scheme = Literal["telescoping", "swap_in", "swap_out"]
 RunStatus = Literal["finished", "diverged"]
-
-# a field with this metadata is absent from the JSON when it is None
-_OPTIONAL = {"optional": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class TensorRow:
     encoding_b: str | None
     layer: str
     metrics: Mapping[str, Quantity]
-    tied_to: str | None = field(default=None, metadata=_OPTIONAL)
+    tied_to: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,9 @@ class BoundRow:
     value: Quantity
     measured: Quantity
     assumptions: tuple[str, ...] = ()
-    log1p_sum: Quantity | None = field(default=None, metadata=_OPTIONAL)
-    log10: Quantity | None = field(default=None, metadata=_OPTIONAL)
-    top1_unchanged: Quantity | None = field(default=None, metadata=_OPTIONAL)
+    log1p_sum: Quantity | None = field(default=None, metadata=OPTIONAL)
+    log10: Quantity | None = field(default=None, metadata=OPTIONAL)
+    top1_unchanged: Quantity | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class DeviationRow:
     measure: str
     value: Quantity
     quantiles: Mapping[str, float] = field(default_factory=dict)
-    worst_input: int | None = field(default=None, metadata=_OPTIONAL)
+    worst_input: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ class SweepPoint:
     accuracy: Quantity
     attack: Quantity
     bounds: tuple[BoundRow, ...]
-    relative_frobenius: Quantity | None = field(default=None, metadata=_OPTIONAL)
+    relative_frobenius: Quantity | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +224,7 @@ class Sensitivity:
 
     log10_product: Quantity
     layers: tuple[LayerNorm, ...]
-    input_output: InputOutput | None = field(default=None, metadata=_OPTIONAL)
+    input_output: InputOutput | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +240,18 @@ class Report:
     pairing: PairingAccount | None = None
     tensors: tuple[TensorRow, ...] = ()
     bounds: tuple[BoundRow, ...] = ()
-    deviation: tuple[DeviationRow, ...] | None = field(default=None, metadata=_OPTIONAL)
-    layers: tuple[LayerRow, ...] | None = field(default=None, metadata=_OPTIONAL)
-    attribution: tuple[AttributionRow, ...] | None = field(default=None, metadata=_OPTIONAL)
-    path: tuple[PathPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
-    reference_accuracy: Quantity | None = field(default=None, metadata=_OPTIONAL)
-    sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=_OPTIONAL)
-    runs: tuple[RunRow, ...] | None = field(default=None, metadata=_OPTIONAL)
-    sensitivity: Sensitivity | None = field(default=None, metadata=_OPTIONAL)
+    deviation: tuple[DeviationRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    layers: tuple[LayerRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    attribution: tuple[AttributionRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    path: tuple[PathPoint, ...] | None = field(default=None, metadata=OPTIONAL)
+    reference_loss: Quantity | None = field(default=None, metadata=OPTIONAL)
+    reference_accuracy: Quantity | None = field(default=None, metadata=OPTIONAL)
+    sweep: tuple[SweepPoint, ...] | None = field(default=None, metadata=OPTIONAL)
+    runs: tuple[RunRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    sensitivity: Sensitivity | None = field(default=None, metadata=OPTIONAL)
+    width: tuple[WidthRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    curvature: Curvature | None = field(default=None, metadata=OPTIONAL)
+    against: Against | None = field(default=None, metadata=OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:

@@ -26,6 +26,7 @@ from netdistance.report.layer_figure import layer_figure
 from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
 from netdistance.report.train_figure import train_figure
+from netdistance.report.width_figure import width_figure
 
 
 def has_figure(report: Report) -> bool:
@@ -105,4 +106,5 @@ _FIGURES: dict[str, Callable[[Report], Figure]] = {
     "perturb": perturb_figure,
     "sensitivity": sensitivity_figure,
     "train": train_figure,
+    "width": width_figure,
 }

@@ -12,6 +12,7 @@ _TITLES = {
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",
+    "width": "How far each layer, and all of them, may move before the criterion fails",
     "train": "Final training loss against the learning rate",
 }
 

@@ -11,12 +11,14 @@ from netdistance.report.layout import Lines, paragraph
 from netdistance.report.perturb_text import perturb_lines
 from netdistance.report.sensitivity_text import sensitivity_lines
 from netdistance.report.train_text import train_lines
+from netdistance.report.width_text import width_lines
 from netdistance.report.wording import names
 
 _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
     "perturb": perturb_lines,
     "sensitivity": sensitivity_lines,
     "train": train_lines,
+    "width": width_lines,
 }
 
 

@@ -21,7 +21,7 @@ _VACUOUS = 1.0
 
 def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLike[str]) -> str:
     """What compare found: the outputs first where they were measured, then the weights."""
-    name_a, name_b = _titles(a, b)
+    name_a, name_b = titles_of(a, b)
     assert report.pairing is not None
     if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
         return (
@@ -88,7 +88,7 @@ def _reach(sweep: Sequence[SweepPoint]) -> str:
     return f"no certificate is useful (below 100%) beyond {farthest}, {on}."
 
 
-def _titles(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
+def titles_of(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> tuple[str, str]:
     """The shortest names that tell the two files apart, their own where they are one."""
     path_a, path_b = PurePath(a), PurePath(b)
     if path_a.stem != path_b.stem and not (os.path.isdir(a) or os.path.isdir(b)):

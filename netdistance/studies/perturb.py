@@ -6,17 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netdistance.bounds.ladder import sweep_points
-from netdistance.checkpoints import Checkpoint, open_checkpoint
-from netdistance.pairing.layers import layer_of
-from netdistance.pairing.match import natural_key
+from netdistance.checkpoints import open_checkpoint
 from netdistance.pairing.rename import renamed, rules_for_pair
 from netdistance.probes.noise_levels import noise_of
 from netdistance.probes.noise_sweep import NoiseSweep
 from netdistance.progress import SILENT, Progress
-from netdistance.report.document import Report, Scope, TensorRow, Verdict
+from netdistance.report.document import Report, Scope, Verdict
 from netdistance.report.provenance import provenance
 from netdistance.report.verdicts import perturb_verdict
 from netdistance.studies.run_options import RunOptions, open_run
+from netdistance.studies.tensor_rows import tensor_rows
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
@@ -69,7 +68,7 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         )
         checkpoint.verify_unchanged()
         source = provenance(options, checkpoint)
-        rows = _tensor_rows(checkpoint)
+        rows = tensor_rows(checkpoint)
     report = Report(
         study="perturb",
         provenance={**source, **opened.provenance},
@@ -86,8 +85,3 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         ),
     )
     return replace(report, verdict=Verdict(perturb_verdict(report)))
-
-
-def _tensor_rows(checkpoint: Checkpoint) -> tuple[TensorRow, ...]:
-    specs = sorted(checkpoint.specs.values(), key=lambda spec: natural_key(spec.name))
-    return tuple(TensorRow(s.name, s.shape, s.encoding, None, layer_of(s.name), {}) for s in specs)

@@ -29,6 +29,7 @@ from netdistance.report.document import (
     Threshold,
     Verdict,
 )
+from tests.unit.report.width_cases import width
 
 HOSTILE = (
     "a\x1b[31mred",
@@ -278,6 +279,10 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("hostile weights", sensitivity(*HOSTILE)),
     ("per unit of input", per_unit_of_input(Interval(0.0, 2.1))),
     ("no unit of input", per_unit_of_input(Skipped("<b>tokens</b>"))),
+    ("width", width(PROVENANCE, "0", "2")),
+    ("width of two", width(PROVENANCE, "0", "2", against=True)),
+    ("hostile widths", width(PROVENANCE, *HOSTILE, against=True)),
+    ("no width", width(PROVENANCE, "0", radius=Skipped("not <b>reached</b>"), against=True)),
     ("nothing swept", Report("perturb", {}, Verdict("No level."), sweep=())),
     ("no runs", Report("train", {}, Verdict("No run."), runs=())),
     (
