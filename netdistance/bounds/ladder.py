@@ -126,6 +126,9 @@ def _attack(
     sweep: NoiseSweep, scope: Scope, noise: Noise, inputs: int
 ) -> tuple[Exact | Skipped, Tensor]:
     """The worst found, and what was found for each input: for none where there is no gradient."""
+    if inputs == 0:
+        none = "no inputs to attack; give --certify 1 or more"
+        return Skipped(none), torch.zeros(0, dtype=torch.float64)
     try:
         found = worst_found(
             sweep.network,

@@ -19,6 +19,7 @@ from netdistance.quantities import Estimate, Quantity, point
 from netdistance.report.document import BoundRow, Report, Standing, SweepPoint
 from netdistance.report.escape import drawable
 from netdistance.report.noise_level import is_named, size_of
+from netdistance.report.wording import count
 
 _Style = tuple[str | tuple[int, tuple[int, int]], str, str]
 # line style, colour, and sign apart from a line, of each standing; the colours are Okabe and Ito's,
@@ -115,6 +116,10 @@ def _draw(axes: Axes, panel: Panel) -> None:
                 rotation="vertical", ha="right", transform=axes.get_xaxis_transform(),
             )  # fmt: skip
     axes.set(xscale="log", yscale="log", title=panel.title, xlabel=panel.xlabel)
+    levels = {*panel.levels, *(panel.apart.panel.levels if panel.apart else ())}
+    if len(levels) == 1:
+        # matplotlib's own limits around one place of a log axis are 1e-300 of it apart
+        axes.set_xlim(min(levels) / 10.0, min(levels) * 10.0)
     axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
     axes.axhline(1.0, color="#999999", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -147,7 +152,7 @@ def _attack_label(panel: Panel) -> str:
     covered = next(
         (r.inputs for rows in panel.bounds for r in rows if r.standing == "certified"), 0
     )
-    return f"measured: worst found, {covered} inputs"
+    return f"measured: worst found, {count(covered or 0, 'input')}"
 
 
 def _draw_bound(axes: Axes, panel: Panel, name: str, *, joined: bool) -> None:
@@ -156,11 +161,9 @@ def _draw_bound(axes: Axes, panel: Panel, name: str, *, joined: bool) -> None:
     linestyle, color, sign = _SIBLINGS.get(name, _STYLES[standing])
     values = [None if row is None else point(row.value) for row in rows]
     # hollow, so that a measurement behind it is seen; one point makes no line
-    style: dict[str, object] = {"marker": sign, "markerfacecolor": "none"}
-    if joined and len(panel.levels) > 1:
-        style = {"linestyle": linestyle, "linewidth": 1.6}
-    elif not joined:
-        style["linestyle"] = "none"
+    style: dict[str, object] = {"linestyle": linestyle if joined else "none", "linewidth": 1.6}
+    if not joined or len(panel.levels) == 1:
+        style |= {"marker": sign, "markerfacecolor": "none"}
     shade = _SHADES.get(name, color)
     _draw_line(axes, panel.levels, values, color=shade, label=_label(rows), **style)
 
@@ -170,7 +173,7 @@ def _label(rows: Sequence[BoundRow | None]) -> str:
     row = next(row for row in rows if row is not None)
     label = _LABELS.get(row.name) or drawable(row.name, 40)
     some = row.standing != "modelled" and row.name != "norms_certificate"
-    return f"{label}, {row.inputs} inputs" if some else label
+    return f"{label}, {count(row.inputs or 0, 'input')}" if some else label
 
 
 def _draw_line(

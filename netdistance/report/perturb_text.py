@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from netdistance.quantities import Interval, Skipped, point
 from netdistance.report.bound_text import exceeded_lines, tightest
 from netdistance.report.document import BoundRow, Report, SweepPoint
+from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.noise_level import box_legend, is_named, label_of, size_of
 from netdistance.report.wording import count, percent, plain_number, quantity, without_error
@@ -28,7 +29,7 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
         rows = [sweep_cells(place, with_accuracy) for place in sweep if place.scope == scope]
         if rows:
             header = (*SWEEP_HEADER, "top-1") if with_accuracy else SWEEP_HEADER
-            lines += ["", title, *table(header, rows)]
+            lines += ["", _of_layers(title, report), *table(header, rows)]
             places = [place for place in sweep if place.scope == scope]
             lines += _top1_lines(places)
             lines += _worst_line(places) + _spectral_line(places)
@@ -39,6 +40,12 @@ def perturb_lines(report: Report, everything: bool) -> Lines:
     for column, reason in sorted(_skipped(sweep)):
         lines += paragraph(f"{column} skipped: {reason}", indent="  ")
     return lines
+
+
+def _of_layers(title: str, report: Report) -> str:
+    """The title, with the globs of the layers that move where some were given."""
+    globs = ", ".join(map(str, report.provenance["settings"].get("layers", ())))
+    return f"{title[:-1]} of {shortened(globs, 40)}:" if globs else title
 
 
 def sweep_cells(place: SweepPoint, with_accuracy: bool) -> tuple[str, ...]:
@@ -113,8 +120,10 @@ def _legend(report: Report, with_accuracy: bool) -> Lines:
     if certificate is not None and certificate.inputs:
         text += f"worst found: for perturbations of this size, on {certificate.inputs} of them"
         certified = not isinstance(certificate.value, Skipped)
-        text += "; certified covers every one. " if certified else ". "
+        text += "; certified covers every one, in real arithmetic. " if certified else ". "
     text += "modelled: deep relative trust, can be violated."
+    if settings.get("dtype") in ("bfloat16", "float16"):
+        text += f" Noise is rounded to {settings['dtype']}: its size is the level only about."
     text += " top-1: accuracy under noise." if with_accuracy else ""
     return paragraph(f"{text} {box_legend(report.sweep or ())}".rstrip())
 

@@ -15,6 +15,7 @@ from netdistance.report.input_output_text import (
     lipschitz_row,
 )
 from netdistance.report.layout import Lines, paragraph, table
+from netdistance.report.verdicts import synthetic_note
 from netdistance.report.wording import count, names, plain_number
 
 _ROWS = 12
@@ -40,7 +41,9 @@ def sensitivity_verdict(report: Report) -> str:
     if missing:
         text += f" Without a norm: {names(missing)}."
     part = report.sensitivity.input_output
-    return text if part is None else f"{input_output_sentence(part, lipschitz_row(report))} {text}"
+    if part is None:
+        return text
+    return f"{input_output_sentence(part, lipschitz_row(report))} {text}{synthetic_note(report)}"
 
 
 def sensitivity_lines(report: Report, everything: bool) -> Lines:

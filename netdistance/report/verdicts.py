@@ -26,11 +26,11 @@ def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathL
     if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
         return (
             f"{name_a} was compared with itself, the same file: every compared tensor is identical."
-            f"{_synthetic(report)}"
+            f"{synthetic_note(report)}"
         )
     text = _weights(report.tensors, report.pairing, name_a, name_b)
     if report.deviation is not None:
-        text = f"{_outputs(report)}{_synthetic(report)} {text}"
+        text = f"{_outputs(report)}{synthetic_note(report)} {text}"
     return text + _incomplete(report.pairing)
 
 
@@ -48,10 +48,11 @@ def perturb_verdict(report: Report) -> str:
     before, after = report.reference_accuracy, last.accuracy
     if before is not None and not isinstance(before, Skipped):
         text += f" and accuracy {_change_of(before, after)}"
-    return f"{text}; {_reach(sweep)}{_synthetic(report)}"
+    scope = [place for place in sweep if place.scope == last.scope]
+    return f"{text}; {_reach(scope)}{synthetic_note(report)}"
 
 
-def _synthetic(report: Report) -> str:
+def synthetic_note(report: Report) -> str:
     """What a reader must not miss where nobody gave inputs."""
     drawn = str(report.provenance.get("inputs", "")).startswith("synthetic")
     return " The inputs are synthetic: standard normal." if drawn else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from netdistance.bounds.ladder import sweep_points
 from netdistance.checkpoints import open_checkpoint
+from netdistance.errors import UsageError
 from netdistance.pairing.rename import renamed, rules_for_pair
 from netdistance.probes.noise_levels import noise_of
 from netdistance.probes.noise_sweep import NoiseSweep
@@ -78,10 +79,24 @@ def perturb(source: Source, options: PerturbOptions, *, progress: Progress = SIL
         sweep=sweep_points(
             sweep,
             noises,
-            SCOPES if options.scope == "both" else (options.scope,),
+            _scopes(options, sweep),
             certify=options.certify,
             spectral=options.spectral,
             progress=progress,
         ),
     )
     return replace(report, verdict=Verdict(perturb_verdict(report)))
+
+
+def _scopes(options: PerturbOptions, sweep: NoiseSweep) -> tuple[Scope, ...]:
+    """The scopes in which one of the named layers moves.
+
+    Raises:
+        UsageError: there is none.
+    """
+    asked = SCOPES if options.scope == "both" else (options.scope,)
+    moving = tuple(scope for scope in asked if sweep.names(scope) or not options.layers)
+    if not moving:
+        what = "matches no tensor with two or more axes; give --scope all"
+        raise UsageError(f"--layers {' '.join(options.layers)}: {what}")
+    return moving

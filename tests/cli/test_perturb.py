@@ -277,3 +277,24 @@ def test_inputs_that_do_not_fit(data: list[str], tmp_path: Path) -> None:
     labels = perturbed([*data[:2], "--targets", f"{tmp_path}/three.npy"])
     assert error_problem(labels, 3, "three.npy", "3 labels, expected 40") == ""
     assert error_problem(perturbed(["--inputs", f"{tmp_path}/no.npy"]), 3, "no such file") == ""
+
+
+def test_layers_without_a_weight_are_no_row_of_zeros(data: list[str]) -> None:
+    outcome = perturbed(data, "--layers", "*.bias", "--scope", "weights")
+    assert error_problem(outcome, 2, "--layers *.bias", "two or more axes", "--scope all") == ""
+    sweep = document(data, "--layers", "*.bias")["sweep"]
+    assert {place["scope"] for place in sweep} == {"all"}
+    text = perturbed(data, "--layers", "*.bias").out
+    assert "noise on all parameters of *.bias:" in text
+
+
+def test_one_level_makes_a_figure_of_signs(data: list[str], tmp_path: Path) -> None:
+    outcome = perturbed(data, "--noise", "0.01", "--plot", tmp_path / "one.svg")
+    assert outcome.code == 0
+    svg = (tmp_path / "one.svg").read_text()
+    assert "worst found, 3 inputs" in svg and "10$^{-300}" not in svg
+
+
+def test_nothing_to_attack_is_said(data: list[str]) -> None:
+    text = " ".join(perturbed(data, "--certify", "0").out.split())
+    assert "worst found skipped: no inputs to attack; give --certify 1 or more" in text
