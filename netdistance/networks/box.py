@@ -102,7 +102,7 @@ class Box:
         return norm * (1.0 + radius.numel() * ULP)
 
     def elements_distance(self, name: str) -> Tensor:
-        """R."""
+        """The radii r."""
         radius = self.radius(name)
         return torch.zeros((), dtype=torch.float64) if radius is None else radius
 

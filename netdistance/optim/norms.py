@@ -94,7 +94,7 @@ def _plain_norm(tensor: Tensor) -> float:
     if tensor.device.type != "cpu" or not tensor.is_contiguous():
         wide = torch.promote_types(tensor.dtype, torch.float32)
         return float(torch.linalg.vector_norm(tensor, dtype=wide))
-    flat = tensor.view(-1)
+    flat = tensor if tensor.ndim == 1 else tensor.view(-1)
     if flat.numel() <= _BLOCK:
         return math.sqrt(_squared_norm(flat))
     starts = range(0, flat.numel(), _BLOCK)
