@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import click
 
 from netdistance.cli.output import Outputs, emit, output_options, print_text
 from netdistance.cli.terminal import terminal_progress
-from netdistance.report.files import write_atomically
+from netdistance.report.files import make_folder, write_atomically
 
 Parsed = Callable[[click.Context, click.Parameter, str], tuple[Any, ...]]
 
@@ -30,7 +32,30 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
 
 @click.command("train")
 @click.option(
-    "--task", default="checkerboard", show_default=True, metavar="NAME", help="What is learned."
+    "--task",
+    default="checkerboard",
+    show_default=True,
+    metavar="NAME|FILE:FACTORY",
+    help="What is learned: circle, xor, gauss, spiral or checkerboard; digits; mnist, fashion or "
+    "text, with --data; mackey-glass; or file.py:factory, whose code is run.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The folder of mnist's or fashion's IDX files, or the text file.",
+)
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="mlp, mlp-tanh, mlp-residual, cnn or transformer; the task's own choice unless given.",
+)
+@click.option(
+    "--init",
+    metavar="he|torch",
+    default="he",
+    show_default=True,
+    help="Initial weights: Gaussian of variance 2 / fan-in, or torch's uniform of 1 / (3 fan-in).",
 )
 @click.option(
     "--optimizer",
@@ -53,13 +78,21 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     "to a tensor.",
 )
 @click.option(
+    "--lr-decay",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="FACTOR",
+    help="Multiply the learning rate by this after each epoch.",
+)
+@click.option(
     "--depth",
     "depths",
     callback=_comma_separated(int, "whole numbers"),
     metavar="N,...",
     default="3",
     show_default=True,
-    help="Numbers of hidden layers, comma separated.",
+    help="Numbers of hidden layers, convolutions or blocks, comma separated.",
 )
 @click.option(
     "--width",
@@ -67,7 +100,7 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     default=32,
     show_default=True,
     metavar="N",
-    help="Neurons in each hidden layer.",
+    help="Neurons, channels or features in each of them.",
 )
 @click.option(
     "--seeds",
@@ -83,62 +116,66 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     default=4000,
     show_default=True,
     metavar="N",
-    help="Optimizer steps in each run, in batches of 128.",
+    help="Optimizer steps in each run.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Examples in a step.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    help="Where evaluations, checkpoints and report.json go; finished runs there are kept.",
+    help="Where evaluations, checkpoints, figures and report.json go; finished runs there are "
+    "kept.",
+)
+@click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Keep the network at each of the 20 evaluations of a run, not at its ends alone.",
 )
 @output_options
-def command(
-    task: str,
-    optimizers: tuple[str, ...],
-    lrs: tuple[float, ...],
-    depths: tuple[int, ...],
-    width: int,
-    seeds: int,
-    steps: int,
-    out: Path,
-    outputs: Outputs,
-    quiet: bool,
-) -> int:
-    """Train the same network by several optimisers and compare where they end.
+def command(outputs: Outputs, quiet: bool, **settings: Any) -> int:
+    """Train the same network by several optimisers and compare how they get where they end.
 
-    Every optimizer is run at every learning rate, depth and seed. The task is checkerboard: 1,000
-    points of a 2 x 2 board. Each run leaves its evaluations in DIR/RUN.jsonl and its network
-    before and after in DIR/RUN/, as initial.safetensors and final.safetensors, which
-    `netdistance compare` reads. Run the command again after an interruption: finished runs are
-    not repeated.
+    Every optimizer is run at every learning rate, depth and seed. Each run leaves its evaluations
+    in DIR/RUN.jsonl and its network before and after in DIR/RUN/, as initial.safetensors and
+    final.safetensors, which `netdistance compare` reads. The report is DIR/report.json, its
+    figures are DIR/figures/*.png, and --plot draws them in one. Run the command again after an
+    interruption: finished runs are not repeated.
 
-    A run has diverged when its loss or a parameter is not finite, or its final loss is over 10 x
-    the initial one. --plot draws the final loss against the learning rate.
+    Beside losses and accuracies stand the deep relative trust of single steps and of the whole
+    way, and how norms and singular values of the weights grow. A run has diverged when its loss or
+    a parameter is not finite, or its final loss is over 10 x the initial one.
 
     \b
     netdistance train --out runs
     netdistance train --optimizer fromage,adamw --lr 0.001,0.01,0.1 --seeds 3 \\
-        --depth 1,5,20 --out runs --plot sensitivity.png
+        --depth 1,5,20 --out runs --plot everything.png
+    netdistance train --task text --data shakespeare.txt --depth 2 --width 64 \\
+        --lr 0.003 --steps 1000 --out chars
     """
-    outputs.check([])
+    outputs.check([settings["data"]])
     # imported here: --help does not pay for torch
+    from netdistance.report.figures import render_parts
     from netdistance.report.json import render_json
     from netdistance.studies.train import TrainOptions, train
 
-    options = TrainOptions(
-        task=task,
-        optimizers=optimizers,
-        lrs=lrs,
-        depths=depths,
-        width=width,
-        seeds=seeds,
-        steps=steps,
-        out=out,
-    )
-    report = train(options, progress=terminal_progress(quiet=quiet))
+    options = TrainOptions(**settings)
+    # a task's file may print, and stdout is the report's alone
+    with contextlib.redirect_stdout(sys.stderr):
+        report = train(options, progress=terminal_progress(quiet=quiet))
+    out: Path = settings["out"]
     write_atomically(out / "report.json", render_json(report))
+    make_folder(out / "figures")
+    for name, image in render_parts(report, "png").items():
+        write_atomically(out / "figures" / f"{name}.png", image)
     code = emit(report, outputs, quiet=quiet)
     if outputs.text and not quiet:
-        print_text(f"evaluations, checkpoints and report.json: {out}\n")
+        print_text(f"evaluations, checkpoints, figures and report.json: {out}\n")
     return code

@@ -15,6 +15,7 @@ from netdistance import quantities
 from netdistance.quantities import Quantity
 from netdistance.report.escape import shortened
 from netdistance.report.optional import OPTIONAL
+from netdistance.report.run_rows import RunRow
 from netdistance.report.width_rows import Against, Curvature, WidthRow
 
 SCHEMA_VERSION = 1
@@ -23,7 +24,6 @@ Standing = Literal["certified", "estimated", "modelled"]
 Over = Literal["ball", "draws", "known"]
 Scope = Literal["weights", "all"]
 Scheme = Literal["telescoping", "swap_in", "swap_out"]
-RunStatus = Literal["finished", "diverged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,21 +173,6 @@ class SweepPoint:
     attack: Quantity
     bounds: tuple[BoundRow, ...]
     relative_frobenius: Quantity | None = field(default=None, metadata=OPTIONAL)
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One training run."""
-
-    task: str
-    optimizer: str
-    lr: float
-    depth: int
-    width: int
-    seed: int
-    status: RunStatus
-    final: Mapping[str, float | None]
-    trust_from_start: Quantity
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from netdistance.report.document import Report
 from netdistance.report.layer_figure import layer_figure
 from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
-from netdistance.report.train_figure import train_figure
+from netdistance.report.train_figure import part_figure, train_figure, train_parts
 from netdistance.report.width_figure import width_figure
 
 
@@ -44,7 +44,15 @@ def render_figure(report: Report, kind: str) -> bytes:
     """
     if report.study not in _FIGURES:
         raise UsageError(f"{report.study} has no figure; leave out --plot")
-    figure = _FIGURES[report.study](report) if has_figure(report) else _empty_figure()
+    return _image(_FIGURES[report.study](report) if has_figure(report) else _empty_figure(), kind)
+
+
+def render_parts(report: Report, kind: str) -> dict[str, bytes]:
+    """Each part of a training comparison's figure by its name, as `render_figure` makes it."""
+    return {part.name: _image(part_figure(report, part), kind) for part in train_parts(report)}
+
+
+def _image(figure: Figure, kind: str) -> bytes:
     FigureCanvasAgg(figure)
     target = io.BytesIO()
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}

@@ -30,3 +30,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """The folder and its parents, made where they are missing.
+
+    Raises:
+        OutputError: it cannot be made, or a file stands there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error

@@ -20,9 +20,9 @@ from netdistance.report.output_text import (
     told_layers,
 )
 from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
-from netdistance.report.run_groups import group_runs
+from netdistance.report.run_groups import are_judged, group_runs
 from netdistance.report.sections import sections_of, shown
-from netdistance.report.train_text import RUN_HEADER, run_cells
+from netdistance.report.train_text import run_cells, run_header
 
 _ROWS = 10
 _REASONS = 5
@@ -68,7 +68,9 @@ def _answers(report: Report) -> Iterator[str]:
         "levels", ("noise on", *SWEEP_HEADER, *(("top-1",) if judged else ())), levels
     )
     groups = group_runs(report.runs or (), by_depth=True)
-    yield from _table("groups of runs", RUN_HEADER, [run_cells(group) for group in groups])
+    scored = are_judged(report.runs or ())
+    cells = [run_cells(group, judged=scored) for group in groups]
+    yield from _table("groups of runs", run_header(judged=scored), cells)
     bounds = [bound_cells(row) for row in report.bounds]
     yield from _table("bounds", BOUND_HEADER, bounds, words=3)
 

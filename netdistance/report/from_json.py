@@ -60,7 +60,7 @@ def report_from_document(document: Any) -> Report:
             f"schema_version is {_shown(version)}, expected {SCHEMA_VERSION}; use the version of "
             "netdistance that wrote it"
         )
-    report = _read(document, Report, "report")
+    report = read_value(document, Report, "report")
     assert isinstance(report, Report)
     return report
 
@@ -87,8 +87,12 @@ def union_members(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _read(value: Any, hint: Any, place: str) -> Any:
-    """The value as the type that a field declares."""
+def read_value(value: Any, hint: Any, place: str) -> Any:
+    """The value of a JSON document as the type that a field declares.
+
+    Raises:
+        InputError: it is of another kind; `place` is named.
+    """
     if hint is Any:
         return value
     members = union_members(hint)
@@ -100,11 +104,11 @@ def _read(value: Any, hint: Any, place: str) -> Any:
     if origin is tuple:
         _expect(isinstance(value, list), value, "an array", place)
         of = get_args(hint)[0]
-        return tuple(_read(item, of, f"{place}[{i}]") for i, item in enumerate(value))
+        return tuple(read_value(item, of, f"{place}[{i}]") for i, item in enumerate(value))
     if origin is not None and issubclass(origin, Mapping):
         _expect(isinstance(value, dict), value, "an object", place)
         of = get_args(hint)[1]
-        return {key: _read(item, of, f"{place}.{key[:80]}") for key, item in value.items()}
+        return {key: read_value(item, of, f"{place}.{key[:80]}") for key, item in value.items()}
     if is_dataclass(hint):
         return _dataclass(value, hint, place)
     return _scalar(value, hint, place)
@@ -115,7 +119,7 @@ def _read_union(value: Any, members: tuple[Any, ...], place: str) -> Any:
         return None
     rest = [member for member in members if member is not NoneType]
     if len(rest) == 1:
-        return _read(value, rest[0], place)
+        return read_value(value, rest[0], place)
     _expect(set(rest) == set(QUANTITY_KINDS.values()), value, "a number of known kind", place)
     _expect(isinstance(value, dict), value, 'an object with "kind"', place)
     kind = value.get("kind")
@@ -135,7 +139,7 @@ def _dataclass(value: Any, cls: Any, place: str) -> Any:
     arguments = {}
     for field in fields(cls):
         if field.name in value:
-            arguments[field.name] = _read(
+            arguments[field.name] = read_value(
                 value[field.name], _present(field, hints), f"{place}.{field.name}"
             )
         elif not field.metadata.get("optional"):

@@ -13,7 +13,7 @@ _TITLES = {
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",
     "width": "How far each layer, and all of them, may move before the criterion fails",
-    "train": "Final training loss against the learning rate",
+    "train": "How the runs ended and went: losses, deep relative trust, norms of the weights",
 }
 
 

@@ -17,9 +17,9 @@ from netdistance.report.output_text import (
     told_layers,
 )
 from netdistance.report.perturb_text import SWEEP_HEADER, sweep_cells
-from netdistance.report.run_groups import group_runs
+from netdistance.report.run_groups import are_judged, group_runs
 from netdistance.report.sections import sections_of, shown
-from netdistance.report.train_text import RUN_HEADER, run_cells
+from netdistance.report.train_text import run_cells, run_header
 from netdistance.report.wording import count, quantity
 
 _LINES = 60
@@ -167,7 +167,9 @@ def _runs(report: Report) -> Block:
     if not report.runs:
         return []
     groups = group_runs(report.runs, by_depth=True)
-    return _table(RUN_HEADER, map(run_cells, groups), "groups of runs")
+    judged = are_judged(report.runs)
+    cells = (run_cells(group, judged=judged) for group in groups)
+    return _table(run_header(judged=judged), cells, "groups of runs")
 
 
 def _others(report: Report) -> Iterator[Block]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netdistance.quantities import point
-from netdistance.report.document import RunRow
+from netdistance.report.run_rows import CurvePoint, RunRow
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
@@ -44,21 +44,45 @@ class RunGroup:
 
     def final(self, key: str) -> list[float]:
         """The final values of that name which are finite."""
-        return [value for run in self.runs if (value := run.final[key]) is not None]
+        return [value for run in self.runs if (value := run.final.get(key)) is not None]
 
     def trust(self) -> list[float]:
         """Deep relative trust from the start, of the runs that have it."""
         points = (point(run.trust_from_start) for run in self.runs)
         return [value for value in points if value is not None]
 
-    def score(self) -> tuple[float, float]:
-        """What ranks groups: mean test accuracy, then low training loss.
+    def at_end(self, of: Callable[[CurvePoint], float | None]) -> list[float]:
+        """A number of the last point of each curve, where there is one."""
+        found = (of(run.curve[-1]) for run in self.runs if run.curve)
+        return [value for value in found if value is not None]
 
-        A run without a finite accuracy counts as 0, so that losing seeds does not pay.
+    def along(self, of: Callable[[CurvePoint], float | None]) -> dict[int, list[float]]:
+        """A number at each step of the curves, over the runs that have it there."""
+        found: dict[int, list[float]] = {}
+        for place in (place for run in self.runs for place in run.curve or ()):
+            value = of(place)
+            if value is not None:
+                found.setdefault(place.step, []).append(value)
+        return dict(sorted(found.items()))
+
+    def score(self, *, judged: bool) -> tuple[float, float]:
+        """What ranks groups: mean test accuracy where there is one, then low loss.
+
+        A run without a finite accuracy counts as 0, so that losing seeds does not pay; without
+        accuracies at all, as in a regression, the fewest diverged runs come first, then the lowest
+        test loss.
         """
-        losses = self.final("train_loss")
-        accuracy = sum(self.final("test_accuracy")) / len(self.runs)
-        return accuracy, -mean_and_spread(losses)[0] if losses else -math.inf
+        losses = self.final("train_loss" if judged else "test_loss")
+        low = -mean_and_spread(losses)[0] if losses else -math.inf
+        if judged:
+            return sum(self.final("test_accuracy")) / len(self.runs), low
+        return -self.diverged / len(self.runs), low
+
+
+def are_judged(runs: Sequence[RunRow]) -> bool:
+    """Whether the task has an accuracy, as far as its runs can tell."""
+    losses = any(run.final.get("test_loss") is not None for run in runs)
+    return not losses or any(run.final.get("test_accuracy") is not None for run in runs)
 
 
 def group_runs(runs: Sequence[RunRow], *, by_depth: bool) -> list[RunGroup]:
@@ -68,3 +92,17 @@ def group_runs(runs: Sequence[RunRow], *, by_depth: bool) -> list[RunGroup]:
         key = (run.optimizer, run.lr, run.depth if by_depth else None)
         members.setdefault(key, []).append(run)
     return [RunGroup(name, lr, tuple(rows)) for (name, lr, _), rows in members.items()]
+
+
+def best_group(groups: Sequence[RunGroup]) -> RunGroup:
+    """The group with the best score; the first of equals."""
+    judged = are_judged([run for group in groups for run in group.runs])
+    return max(groups, key=lambda group: group.score(judged=judged))
+
+
+def best_learning_rates(groups: Sequence[RunGroup]) -> list[RunGroup]:
+    """Of each optimiser and depth the group with the best learning rate, in order."""
+    rivals: dict[tuple[int, str], list[RunGroup]] = {}
+    for group in groups:
+        rivals.setdefault((group.depth, group.optimizer), []).append(group)
+    return [best_group(members) for members in rivals.values()]

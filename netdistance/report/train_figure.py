@@ -1,103 +1,159 @@
-"""Learning-rate sensitivity: the final training loss against the learning rate."""
+"""What a training comparison looks like: each part a figure of its own, and all of them in one."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
+from netdistance.quantities import point
 from netdistance.report.document import Report
-from netdistance.report.escape import drawable
-from netdistance.report.run_groups import RunGroup, group_runs
-
-# Okabe and Ito's colours, told apart by colour-blind readers; marker and dashes tell them apart in
-# grey as well
-_STYLES = (
-    ("#0072B2", "o", "-"),
-    ("#D55E00", "s", "--"),
-    ("#009E73", "^", "-."),
-    ("#CC79A7", "D", ":"),
-    ("#56B4E9", "v", (0, (5, 1, 1, 1, 1, 1))),
-    ("#000000", "P", (0, (1, 3))),
+from netdistance.report.run_groups import RunGroup, are_judged, group_runs
+from netdistance.report.run_rows import CurvePoint
+from netdistance.report.train_panels import (
+    LOWEST_LOSS,
+    depths_of,
+    draw_curves,
+    draw_final_losses,
+    draw_growth,
+    draw_over_depth,
+    legend,
+    panels,
 )
-_LOWEST_LOSS = 1e-12  # where a logarithmic axis ends: a loss of 0 is drawn here
-_TOP = 0.96  # diverged runs, in the axes' own units
+
+_NORMS = ("frobenius_norm", "largest_singular_value", "median_singular_value")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the figure: its name as a file, its title, and how many rows of panels it takes."""
+
+    name: str
+    title: str
+    rows: int
+    draw: Callable[[FigureBase, Sequence[RunGroup]], None]
+    applies: Callable[[Sequence[RunGroup]], bool]
 
 
 def train_figure(report: Report) -> Figure:
-    """A panel per depth, a line per optimiser: mean over seeds, bars from lowest to highest.
-
-    Diverged runs are crosses along the top edge, and take no part in the lines.
-    """
+    """Every part that the runs have, one below another."""
     groups = group_runs(report.runs or (), by_depth=True)
-    depths = list(dict.fromkeys(group.depth for group in groups))
-    names = list(dict.fromkeys(group.optimizer for group in groups))
-    figure = Figure(figsize=(1.2 + 3.6 * max(1, len(depths)), 3.8), layout="constrained")
-    panels = figure.subplots(1, max(1, len(depths)), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, depth in zip(panels, depths, strict=False):
-        for index, name in enumerate(names):
-            members = [g for g in groups if g.depth == depth and g.optimizer == name]
-            _draw_optimizer(axes, name, members, index=index, of=len(names))
-        _label(axes, f"{depth} hidden layer{'' if depth == 1 else 's'}")
-    panels[0].set_ylabel("final training loss")
-    handles, labels = panels[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    parts = train_parts(report)
+    heights = [_height(part) for part in parts]
+    figure = Figure(figsize=(_width(groups), sum(heights)), layout="constrained")
+    places = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, place in zip(parts, places, strict=True):
+        _draw(place, part, groups)
     return figure
 
 
-def _draw_optimizer(
-    axes: Axes, name: str, groups: Sequence[RunGroup], *, index: int, of: int
-) -> None:
-    color, marker, dashes = _STYLES[index % len(_STYLES)]
-    drawn = [(g.lr, losses) for g in sorted(groups, key=lambda g: g.lr) if (losses := _losses(g))]
-    means = [statistics.fmean(losses) for _, losses in drawn]
-    axes.errorbar(
-        [lr for lr, _ in drawn],
-        means,
-        yerr=[
-            [mean - min(losses) for mean, (_, losses) in zip(means, drawn, strict=True)],
-            [max(losses) - mean for mean, (_, losses) in zip(means, drawn, strict=True)],
-        ],
-        # matplotlib would leave a name with a leading underscore out of the legend
-        label=drawable(name, 28) if not name.startswith("_") else f" {drawable(name, 28)}",
-        color=color,
-        marker=marker,
-        linestyle=dashes,
-        capsize=3,
-        markersize=5,
-    )
-    # a row of their own per optimiser, so that crosses at one learning rate do not hide each other
-    height = _TOP - 0.05 * index
-    for group in groups:
-        if group.diverged:
-            axes.plot(
-                [group.lr],
-                [height],
-                transform=axes.get_xaxis_transform(),
-                color=color,
-                marker="x",
-                markersize=7,
-                markeredgewidth=1.8,
-                linestyle="none",
-            )
+def train_parts(report: Report) -> tuple[Part, ...]:
+    """The parts that this report has something for."""
+    groups = group_runs(report.runs or (), by_depth=True)
+    return tuple(part for part in TRAIN_PARTS if part.applies(groups))
 
 
-def _losses(group: RunGroup) -> list[float]:
-    return [
-        max(loss, _LOWEST_LOSS)
-        for run in group.runs
-        if run.status == "finished" and (loss := run.final["train_loss"]) is not None
-    ]
+def part_figure(report: Report, part: Part) -> Figure:
+    """One part as a figure of its own."""
+    groups = group_runs(report.runs or (), by_depth=True)
+    figure = Figure(figsize=(_width(groups), _height(part)), layout="constrained")
+    _draw(figure, part, groups)
+    return figure
 
 
-def _label(axes: Axes, title: str) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_title(f"{title} (× diverged)", fontsize="medium")
-    axes.set_xlabel("learning rate")
-    axes.grid(visible=True, which="major", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.08, y=0.25)
+def _draw(place: FigureBase, part: Part, groups: Sequence[RunGroup]) -> None:
+    place.suptitle(part.title, fontsize="medium", fontweight="bold")
+    part.draw(place, groups)
+
+
+def _width(groups: Sequence[RunGroup]) -> float:
+    return 1.2 + 3.6 * max(2, len(depths_of(groups)))
+
+
+def _height(part: Part) -> float:
+    return 1.3 + 2.5 * part.rows
+
+
+def _learning_rates(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
+        draw_final_losses(axes, members, groups)
+
+    panels(place, groups, ["final training loss"], draw)
+
+
+def _depths(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    judged = are_judged([run for group in groups for run in group.runs])
+    measure = "accuracy" if judged else "loss"
+    both = place.subplots(1, 2, sharey=judged)
+    for axes, of in zip(both, ("train", "test"), strict=True):
+        draw_over_depth(axes, groups, f"{of}_{measure}")
+        axes.set_ylabel(f"final {of} {measure}")
+        if not judged:
+            axes.set_yscale("log")
+    legend(place, both)
+
+
+def _curves(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
+        draw_curves(axes, members, groups, _train_loss, others=True)
+        axes.set_yscale("log")
+
+    panels(place, groups, ["training loss"], draw)
+
+
+def _trust(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
+        if row == 0:
+            draw_curves(axes, members, groups, _step_trust, others=False)
+        else:
+            draw_curves(axes, members, groups, _trust_from_start, others=False)
+        axes.set_yscale("log")
+
+    panels(place, groups, ["trust of a step", "trust from the start"], draw)
+
+
+def _norms(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
+        draw_growth(axes, members, groups, attrgetter(_NORMS[row]))
+
+    panels(place, groups, ["|W| / |W₀|", "σ max / at start", "σ median / at start"], draw)
+
+
+def _train_loss(place: CurvePoint) -> float | None:
+    return None if place.train_loss is None else max(place.train_loss, LOWEST_LOSS)
+
+
+def _step_trust(place: CurvePoint) -> float | None:
+    return _positive(point(place.step_trust))
+
+
+def _trust_from_start(place: CurvePoint) -> float | None:
+    return _positive(point(place.trust_from_start))
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value and value > 0.0 else None
+
+
+def _have_curves(groups: Sequence[RunGroup]) -> bool:
+    return any(run.curve for group in groups for run in group.runs)
+
+
+def _always(groups: Sequence[RunGroup]) -> bool:
+    return True
+
+
+def _many_depths(groups: Sequence[RunGroup]) -> bool:
+    return len(depths_of(groups)) > 1
+
+
+TRAIN_PARTS: tuple[Part, ...] = (
+    Part("learning-rates", "learning-rate sensitivity", 1, _learning_rates, _always),
+    Part("depths", "depth, at each optimiser's best learning rate", 1, _depths, _many_depths),
+    Part("curves", "training, best learning rate bold", 1, _curves, _have_curves),
+    Part("trust", "deep relative trust (a model, not a bound)", 2, _trust, _have_curves),
+    Part("norms", "weights over their start: mean; least and most thin", 3, _norms, _have_curves),
+)

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdistance.report.document import RunRow
-from netdistance.report.run_groups import RunGroup, group_runs
+from netdistance.report.run_groups import RunGroup, are_judged, best_group, group_runs
+from netdistance.report.run_rows import RunRow
 from netdistance.report.wording import count, percent
 
 
 def train_verdict(runs: Sequence[RunRow]) -> str:
-    """Which optimiser and learning rate reached the best mean test accuracy, and its trust."""
+    """Which optimiser and learning rate does best on the test set, and its trust."""
     groups = group_runs(runs, by_depth=False)
     lost = sum(group.diverged for group in groups)
     if lost == len(runs):
         return f"Every run diverged ({len(runs):,} of {len(runs):,}): try smaller learning rates."
-    best = max(groups, key=RunGroup.score)
-    return f"{_accuracy(best)}, {_trust(best)}. {_diverged(lost, len(runs))}"
+    best = best_group(groups)
+    told = _accuracy(best) if are_judged(runs) else _loss(best)
+    rate = f"{best.optimizer} at learning rate {best.lr:g}"
+    return f"{rate} does best: {told}, {_trust(best)}. {_diverged(lost, len(runs))}"
 
 
 def _accuracy(group: RunGroup) -> str:
-    text = f"{group.optimizer} at learning rate {group.lr:g} does best: "
     accuracies = group.final("test_accuracy")
     if len(group.runs) == 1:
-        return text + f"{percent(accuracies[0])} test accuracy"
-    mean = percent(group.score()[0])
+        return f"{percent(accuracies[0])} test accuracy"
+    mean = percent(sum(accuracies) / len(group.runs))
     ends = f"{percent(min(accuracies))} to {percent(max(accuracies))}"
-    return text + f"{mean} mean test accuracy over {count(len(group.runs), 'run')} ({ends})"
+    return f"{mean} mean test accuracy over {count(len(group.runs), 'run')} ({ends})"
+
+
+def _loss(group: RunGroup) -> str:
+    losses = group.final("test_loss")
+    mean = sum(losses) / len(losses)
+    if len(losses) == 1:
+        return f"test loss {mean:.3g}"
+    ends = f"{min(losses):.3g} to {max(losses):.3g}"
+    return f"mean test loss {mean:.3g} over {count(len(losses), 'run')} ({ends})"
 
 
 def _trust(group: RunGroup) -> str:

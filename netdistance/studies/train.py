@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdistance.bounds.trust import trust_from_log1p_sum
 from netdistance.progress import SILENT, Progress
-from netdistance.quantities import Exact, Skipped
-from netdistance.report.document import Report, RunRow, Verdict
+from netdistance.report.document import Report, Verdict
+from netdistance.report.files import make_folder
 from netdistance.report.provenance import provenance
+from netdistance.report.run_rows import RunRow
 from netdistance.report.train_verdict import train_verdict
 from netdistance.training.plan import TrainOptions, planned_runs
 from netdistance.training.resume import run_or_resume
-from netdistance.training.run import RunResult, RunSettings
-from netdistance.training.run_files import make_folder
+from netdistance.training.run import RunResult, RunSettings, network_of
+from netdistance.training.run_files import RunFiles
 from netdistance.training.tasks import load_task
 
 __all__ = ["TrainOptions", "train"]
@@ -23,18 +23,22 @@ def train(options: TrainOptions, *, progress: Progress = SILENT) -> Report:
     """The report of a training comparison, whose checkpoints and evaluations are under `out`.
 
     Raises:
-        UsageError: an unknown task or optimiser, or a setting out of range.
+        UsageError: an unknown task, network or optimiser, or a setting out of range.
+        InputError: the task's file or data cannot be used, or its own network fails.
         OutputError: a file under `out` cannot be written.
     """
-    plan = planned_runs(options)
-    task = load_task(options.task)
+    options.require_consistent()
+    task = load_task(options.task, options.data)
+    plan = planned_runs(options, task)
+    network_of(plan[0], task)  # what cannot be built is refused before anything is written
     out = Path(options.out)
     make_folder(out)
     with progress.task("training", total=options.steps * len(plan)) as advance:
-        rows = tuple(_row(run, run_or_resume(run, task, out, advance)) for run in plan)
+        files = [RunFiles(out, run, options.keep_checkpoints) for run in plan]
+        rows = tuple(_row(f.settings, run_or_resume(f, task, advance)) for f in files)
     return Report(
         study="train",
-        provenance=provenance(options),
+        provenance={**provenance(options), "task": task.note},
         verdict=Verdict(train_verdict(rows)),
         runs=rows,
     )
@@ -54,12 +58,9 @@ def _row(settings: RunSettings, result: RunResult) -> RunRow:
             "train_loss": final.train_loss,
             "train_accuracy": final.train_accuracy,
             "test_accuracy": final.test_accuracy,
+            "test_loss": final.test_loss,
         },
-        trust_from_start=_trust(result.log1p_sum),
+        trust_from_start=final.trust_from_start,
+        network=settings.network,
+        curve=result.curve,
     )
-
-
-def _trust(log1p_sum: float | None) -> Exact | Skipped:
-    if log1p_sum is None:
-        return Skipped("a weight is not finite at the end of the run")
-    return trust_from_log1p_sum(log1p_sum)

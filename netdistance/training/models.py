@@ -8,6 +8,8 @@ import math
 import torch
 from torch import nn
 
+from netdistance.training.tasks import Task
+
 
 def mlp(*, inputs: int, outputs: int, depth: int, width: int, seed: int) -> nn.Sequential:
     """A ReLU network of `depth` hidden layers of `width` neurons, with biases, in float32.
@@ -36,3 +38,19 @@ def _linear(fan_in: int, fan_out: int, *, gain: float, generator: torch.Generato
         layer.weight.normal_(0.0, math.sqrt(gain / fan_in), generator=generator)
         layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
+
+
+INITS = ("he", "torch")
+
+
+def require_init(init: str) -> None:
+    """Shim."""
+
+
+def build_network(
+    name: str, task: Task, *, depth: int, width: int, init: str, seed: int
+) -> nn.Module:
+    """Shim."""
+    return mlp(
+        inputs=task.train_inputs.shape[1], outputs=task.outputs, depth=depth, width=width, seed=seed
+    )

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from netdistance.errors import UsageError
 from netdistance.optim import LAMB, LARS, Fromage
 
-
-class Trains(Protocol):
-    """What a training run needs of an optimiser, or of several that share a network."""
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-
-    def step(self) -> object:
-        """Move the parameters once."""
+# of disjoint parameters, which step as one
+Optimizers = tuple[Optimizer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,53 +22,36 @@ class OptimizerChoice:
 
     name: str
     settings: str
-    build: Callable[[Iterable[Parameter], float], Trains]
+    build: Callable[[Iterable[Parameter], float], Optimizers]
 
 
-def _fromage(parameters: Iterable[Parameter], lr: float) -> Trains:
-    return Fromage(parameters, lr=lr)
+def _fromage(parameters: Iterable[Parameter], lr: float) -> Optimizers:
+    return (Fromage(parameters, lr=lr),)
 
 
-def _lars(parameters: Iterable[Parameter], lr: float) -> Trains:
-    return LARS(parameters, lr=lr)
+def _lars(parameters: Iterable[Parameter], lr: float) -> Optimizers:
+    return (LARS(parameters, lr=lr),)
 
 
-def _lamb(parameters: Iterable[Parameter], lr: float) -> Trains:
-    return LAMB(parameters, lr=lr)
+def _lamb(parameters: Iterable[Parameter], lr: float) -> Optimizers:
+    return (LAMB(parameters, lr=lr),)
 
 
-def _sgd(parameters: Iterable[Parameter], lr: float) -> Trains:
-    return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
+def _sgd(parameters: Iterable[Parameter], lr: float) -> Optimizers:
+    return (torch.optim.SGD(parameters, lr=lr, momentum=0.9),)
 
 
-def _adamw(parameters: Iterable[Parameter], lr: float) -> Trains:
-    return torch.optim.AdamW(parameters, lr=lr)
+def _adamw(parameters: Iterable[Parameter], lr: float) -> Optimizers:
+    return (torch.optim.AdamW(parameters, lr=lr),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Together:
-    """Optimisers of disjoint parameters that step as one."""
-
-    optimizers: tuple[torch.optim.Optimizer, ...]
-
-    def zero_grad(self) -> None:
-        """Forget the gradients of all."""
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-
-    def step(self) -> None:
-        """Step each."""
-        for optimizer in self.optimizers:
-            optimizer.step()
-
-
-def _muon(parameters: Iterable[Parameter], lr: float) -> Trains:
+def _muon(parameters: Iterable[Parameter], lr: float) -> Optimizers:
     every = list(parameters)
     matrices = [parameter for parameter in every if parameter.ndim == 2]
     others = [parameter for parameter in every if parameter.ndim != 2]
     # neither takes an empty list
     muon = (torch.optim.Muon(matrices, lr=lr),) if matrices else ()
-    return _Together((*muon, torch.optim.AdamW(others, lr=lr)) if others else muon)
+    return (*muon, torch.optim.AdamW(others, lr=lr)) if others else muon
 
 
 # everything that is not named is the class's default, weight decay included

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netdistance.errors import UsageError
+from netdistance.training.models import INITS, require_init
 from netdistance.training.optimizers import find_optimizer
-from netdistance.training.run import RunSettings
+from netdistance.training.run import BATCH, RunSettings
+from netdistance.training.tasks import Task, data_fingerprint
 
 # beyond it the optimisers' own scalars overflow float32
 _LARGEST_LR = 1e30
@@ -20,8 +22,10 @@ _LARGEST_LR = 1e30
 class TrainOptions:
     """What is compared: every optimiser at every learning rate, depth and seed.
 
-    `depths` count hidden layers; `seeds` is how many, from 0 up. Finished runs found under `out`
-    are not repeated.
+    `task` is a name, or `file.py:factory`; `data` the file or folder that some tasks need.
+    `network` is the task's own choice if None. `depths` count hidden layers; `seeds` is how many,
+    from 0 up. `lr_decay` multiplies the learning rate after each epoch. Finished runs found under
+    `out` are not repeated; `keep_checkpoints` keeps the network at each evaluation there.
     """
 
     out: Path
@@ -32,28 +36,63 @@ class TrainOptions:
     width: int = 32
     seeds: int = 1
     steps: int = 4000
+    data: Path | None = None
+    network: str | None = None
+    init: str = INITS[0]
+    batch: int = BATCH
+    lr_decay: float = 1.0
+    keep_checkpoints: bool = False
+
+    def require_consistent(self) -> None:
+        """Raise UsageError where an optimiser or initialisation is unknown or a number is out."""
+        for optimizer in self.optimizers:
+            find_optimizer(optimizer)
+        require_init(self.init)
+        _require_some(self)
+        for lr in self.lrs:
+            if not (math.isfinite(lr) and 0.0 < lr <= _LARGEST_LR):
+                raise UsageError(f"learning rate {lr}: expected a number above 0, up to 1e30")
+        if not 0.0 < self.lr_decay <= 1.0:
+            raise UsageError(f"--lr-decay {self.lr_decay:g}: expected a number above 0, up to 1")
+        for name, values in (
+            ("depth", self.depths),
+            ("width", [self.width]),
+            ("seeds", [self.seeds]),
+            ("steps", [self.steps]),
+            ("batch", [self.batch]),
+        ):
+            _require_positive(name, values)
 
 
-def planned_runs(options: TrainOptions) -> list[RunSettings]:
-    """The runs, each once: seeds vary fastest, then learning rates, optimisers, depths.
-
-    Raises:
-        UsageError: an unknown optimiser, or a setting out of range.
-    """
-    _validate(options)
+def planned_runs(options: TrainOptions, task: Task) -> list[RunSettings]:
+    """The runs, each once: seeds vary fastest, then learning rates, optimisers, depths."""
     product = itertools.product(
         dict.fromkeys(options.depths),
         dict.fromkeys(options.optimizers),
         dict.fromkeys(map(float, options.lrs)),
         range(options.seeds),
     )
+    data, network = data_fingerprint(task), options.network or task.network
     return [
-        RunSettings(options.task, name, lr, depth, options.width, seed, options.steps)
+        RunSettings(
+            task=task.name,
+            data=data,
+            network="own" if task.build else network,
+            init=options.init,
+            depth=depth,
+            width=options.width,
+            optimizer=name,
+            lr=lr,
+            lr_decay=float(options.lr_decay),
+            batch=options.batch,
+            seed=seed,
+            steps=options.steps,
+        )
         for depth, name, lr, seed in product
     ]
 
 
-def _validate(options: TrainOptions) -> None:
+def _require_some(options: TrainOptions) -> None:
     for name, values in (
         ("optimizer", options.optimizers),
         ("learning rate", options.lrs),
@@ -61,15 +100,6 @@ def _validate(options: TrainOptions) -> None:
     ):
         if not values:
             raise UsageError(f"no {name} is given: name at least one")
-    for optimizer in options.optimizers:
-        find_optimizer(optimizer)
-    for lr in options.lrs:
-        if not (math.isfinite(lr) and 0.0 < lr <= _LARGEST_LR):
-            raise UsageError(f"learning rate {lr}: expected a number above 0, up to 1e30")
-    _require_positive("depth", options.depths)
-    _require_positive("width", [options.width])
-    _require_positive("seeds", [options.seeds])
-    _require_positive("steps", [options.steps])
 
 
 def _require_positive(name: str, values: Sequence[int]) -> None:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from netdistance.progress import Advance
-from netdistance.training.run import Evaluation, RunResult, RunSettings, run_training
-from netdistance.training.run_files import evaluation_lines, finished_result, save_run
+from netdistance.training.evaluation import Evaluation
+from netdistance.training.run import RunResult, run_training
+from netdistance.training.run_files import RunFiles
 from netdistance.training.tasks import Task
+from netdistance.training.weight_norms import State
 
 
-def run_or_resume(settings: RunSettings, task: Task, out: Path, advance: Advance) -> RunResult:
-    """The result found under `out`, or that of a run made now."""
-    found = finished_result(out, settings)
+def run_or_resume(files: RunFiles, task: Task, advance: Advance) -> RunResult:
+    """The result found in the files, or that of a run made now; `advance` counts steps.
+
+    Raises:
+        InputError: the task file's own network fails.
+        OutputError: a file cannot be written.
+    """
+    steps = files.settings.steps
+    found = files.finished_result()
     if found is not None:
-        advance(settings.steps)
+        advance(steps)
         return found
     done = 0
-    with evaluation_lines(out, settings) as write_line:
+    with files.listening() as listen:
 
-        def on_evaluation(evaluation: Evaluation) -> None:
+        def on_evaluation(evaluation: Evaluation, state: State) -> None:
             nonlocal done
-            write_line(evaluation)
-            advance(evaluation.step - done)
-            done = evaluation.step
+            listen(evaluation, state)
+            advance(evaluation.point.step - done)
+            done = evaluation.point.step
 
-        run = run_training(settings, task, on_evaluation=on_evaluation)
-    save_run(out, settings, run)
-    advance(settings.steps - done)
+        run = run_training(files.settings, task, on_evaluation)
+    files.save(run)
+    advance(steps - done)
     return run.result

@@ -1,4 +1,4 @@
-"""One training run: the network before and after, and what was measured on the way."""
+"""One training run: what decides it, and how it goes."""
 
 from __future__ import annotations
 
@@ -9,50 +9,49 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from netdistance.bounds.trust import log1p_sum
-from netdistance.report.document import RunStatus
-from netdistance.training.models import mlp
-from netdistance.training.optimizers import Trains, find_optimizer
+from netdistance.report.run_rows import CurvePoint, RunStatus
+from netdistance.training.evaluation import Evaluation, Evaluator, copy_state, outputs_of
+from netdistance.training.models import build_network
+from netdistance.training.optimizers import Optimizers, find_optimizer
+from netdistance.training.step_trust import StepTrust
 from netdistance.training.tasks import Task
+from netdistance.training.weight_norms import State
 
 BATCH = 128
 EVALUATIONS = 20  # per run, besides the one before the first step
+MEASURED_STEPS = 5  # between two evaluations: a measured step copies every weight
 DIVERGED_FACTOR = 10.0  # a final loss beyond this multiple of the initial one has diverged
 
-State = dict[str, Tensor]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """Everything that decides the bits of a run."""
 
     task: str
-    optimizer: str
-    lr: float
+    data: str  # the fingerprint of its examples
+    network: str
+    init: str
     depth: int  # hidden layers
     width: int
+    optimizer: str
+    lr: float
+    lr_decay: float  # factor of the learning rate after each epoch
+    batch: int
     seed: int
     steps: int
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Losses and accuracies on the whole training and test sets; None where not finite."""
-
-    step: int
-    train_loss: float | None
-    train_accuracy: float | None
-    test_loss: float | None
-    test_accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended. `log1p_sum` is that of its relative changes since the start, if finite."""
+    """How a run ended, and what was measured on the way: from step 0 to its last."""
 
     status: RunStatus
-    final: Evaluation
-    log1p_sum: float | None
+    curve: tuple[CurvePoint, ...]
+
+    @property
+    def final(self) -> CurvePoint:
+        """The last evaluation."""
+        return self.curve[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,85 +63,122 @@ class TrainedRun:
     final_state: State
 
 
-def run_training(
-    settings: RunSettings, task: Task, *, on_evaluation: Callable[[Evaluation], None]
-) -> TrainedRun:
+# told of each evaluation, and of the network's state there
+Listener = Callable[[Evaluation, State], None]
+
+
+def run_training(settings: RunSettings, task: Task, listener: Listener) -> TrainedRun:
     """Train one network; a diverged run is a result, not an error.
 
     It stops at the first non-finite loss, and counts as diverged then, when a parameter is not
     finite at the end, and when the final training loss is over 10 x the initial one.
     The same settings give the same bits on the same machine and thread count.
+
+    Raises:
+        InputError: the task file's own network fails.
     """
-    model = mlp(
-        inputs=task.train_inputs.shape[1],
-        outputs=task.outputs,
+    model = network_of(settings, task)
+    trainer = _Trainer.of(settings, task, model)
+    evaluator = Evaluator.of(task, model)
+    curve: list[CurvePoint] = []
+
+    def look() -> CurvePoint:
+        evaluation, state = evaluator.evaluate(trainer.done)
+        listener(evaluation, state)
+        curve.append(evaluation.point)
+        return evaluation.point
+
+    look()
+    for stop in _evaluation_steps(settings.steps):
+        trainer.advance(stop, evaluator.steps)
+        if look().train_loss is None or trainer.done < stop:
+            break
+    finished = trainer.done == settings.steps and _is_finite(model)
+    lost = _lost(curve[0].train_loss, curve[-1].train_loss)
+    status: RunStatus = "finished" if finished and not lost else "diverged"
+    return TrainedRun(RunResult(status, tuple(curve)), evaluator.start, copy_state(model))
+
+
+@dataclass(slots=True)
+class _Trainer:
+    """A network, what moves it, and how many steps were done."""
+
+    task: Task
+    model: nn.Module
+    optimizers: Optimizers
+    batches: Iterator[Tensor]
+    epoch: int  # steps
+    lr_decay: float
+    done: int = 0
+
+    @classmethod
+    def of(cls, settings: RunSettings, task: Task, model: nn.Module) -> _Trainer:
+        examples = len(task.train_inputs)
+        return cls(
+            task,
+            model,
+            find_optimizer(settings.optimizer).build(model.parameters(), settings.lr),
+            _batches(examples, settings.batch, seed=_stream(settings.seed, 1)),
+            -(-examples // settings.batch),
+            settings.lr_decay,
+        )
+
+    def advance(self, stop: int, measured: StepTrust) -> None:
+        """Train up to `stop` steps in all, or until a loss that is not finite."""
+        every = max(1, (stop - self.done) // MEASURED_STEPS)
+        while self.done < stop:
+            if not self._backward():
+                return
+            # counted back from `stop`, so that its own step is one of them
+            if (stop - self.done - 1) % every == 0:
+                measured.step(self.optimizers)
+            else:
+                for optimizer in self.optimizers:
+                    optimizer.step()
+            self.done += 1
+            if self.done % self.epoch == 0 and self.lr_decay != 1.0:
+                self._decay()
+
+    def _backward(self) -> bool:
+        """The gradients of the next batch, unless its loss is not finite."""
+        batch = next(self.batches)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        outputs = outputs_of(self.model, self.task, self.task.train_inputs[batch])
+        loss = self.task.loss(outputs, self.task.train_targets[batch])
+        if not math.isfinite(loss.item()):
+            return False
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return True
+
+    def _decay(self) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] *= self.lr_decay
+
+
+def network_of(settings: RunSettings, task: Task) -> nn.Module:
+    """The network of a run before its first step.
+
+    Raises:
+        UsageError: there is no such network, or not for the inputs of this task.
+        InputError: the task file's own network cannot be built.
+    """
+    return build_network(
+        settings.network,
+        task,
         depth=settings.depth,
         width=settings.width,
+        init=settings.init,
         seed=_stream(settings.seed, 0),
     )
-    optimizer = find_optimizer(settings.optimizer).build(model.parameters(), settings.lr)
-    batches = _batches(len(task.train_inputs), seed=_stream(settings.seed, 1))
-    initial_state = _copy_state(model)
-    first = last = evaluate(model, task, step=0)
-    on_evaluation(first)
-    for stop in _evaluation_steps(settings.steps):
-        step = _advance(model, optimizer, task, batches, start=last.step, stop=stop)
-        last = evaluate(model, task, step=step)
-        on_evaluation(last)
-        if step < stop or last.train_loss is None:
-            break
-    final_state = _copy_state(model)
-    finished = last.step == settings.steps and _is_finite(final_state)
-    result = RunResult(
-        status="finished" if finished and not _lost(first, last) else "diverged",
-        final=last,
-        log1p_sum=_log1p_sum(initial_state, final_state),
-    )
-    return TrainedRun(result, initial_state, final_state)
 
 
-def evaluate(model: nn.Module, task: Task, *, step: int) -> Evaluation:
-    """The model on both data sets."""
-    with torch.no_grad():
-        train, test = model(task.train_inputs), model(task.test_inputs)
-        train_loss, train_accuracy = _judge(task, train, task.train_targets)
-        test_loss, test_accuracy = _judge(task, test, task.test_targets)
-    return Evaluation(step, train_loss, train_accuracy, test_loss, test_accuracy)
-
-
-def _judge(task: Task, outputs: Tensor, targets: Tensor) -> tuple[float | None, float | None]:
-    if not bool(outputs.isfinite().all()):
-        return None, None
-    loss = float(task.loss(outputs, targets))
-    return (loss if math.isfinite(loss) else None), task.accuracy(outputs, targets)
-
-
-def _advance(
-    model: nn.Module,
-    optimizer: Trains,
-    task: Task,
-    batches: Iterator[Tensor],
-    *,
-    start: int,
-    stop: int,
-) -> int:
-    """Train from step `start`; the number of steps done, less than `stop` at a non-finite loss."""
-    for step in range(start, stop):
-        batch = next(batches)
-        optimizer.zero_grad()
-        loss = task.loss(model(task.train_inputs[batch]), task.train_targets[batch])
-        if not math.isfinite(loss.item()):
-            return step
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimizer.step()
-    return stop
-
-
-def _batches(examples: int, *, seed: int) -> Iterator[Tensor]:
+def _batches(examples: int, size: int, *, seed: int) -> Iterator[Tensor]:
     """Index batches without end: a fresh permutation per epoch, its last batch may be smaller."""
     generator = torch.Generator().manual_seed(seed)
     while True:
-        yield from torch.split(torch.randperm(examples, generator=generator), BATCH)
+        yield from torch.split(torch.randperm(examples, generator=generator), size)
 
 
 def _evaluation_steps(steps: int) -> list[int]:
@@ -154,28 +190,9 @@ def _stream(seed: int, stream: int) -> int:
     return 2 * seed + stream
 
 
-def _copy_state(model: nn.Module) -> State:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+def _is_finite(model: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
-def _is_finite(state: State) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in state.values())
-
-
-def _lost(first: Evaluation, last: Evaluation) -> bool:
-    if first.train_loss is None or last.train_loss is None:
-        return True
-    return last.train_loss > DIVERGED_FACTOR * first.train_loss
-
-
-def _log1p_sum(initial: State, final: State) -> float | None:
-    """The sum of log(1 + |W - W_0|_F/|W_0|_F) over ndim >= 2; None where not finite."""
-    matrices = [name for name, tensor in initial.items() if tensor.ndim >= 2]
-    relative = [_relative_frobenius(initial[name], final[name]) for name in matrices]
-    total = log1p_sum(relative)
-    return total if math.isfinite(total) else None
-
-
-def _relative_frobenius(reference: Tensor, changed: Tensor) -> float:
-    before, after = reference.double(), changed.double()
-    return float(torch.linalg.vector_norm(after - before) / torch.linalg.vector_norm(before))
+def _lost(first: float | None, last: float | None) -> bool:
+    return first is None or last is None or last > DIVERGED_FACTOR * first

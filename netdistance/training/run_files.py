@@ -1,100 +1,126 @@
-"""The files of one run: evaluation lines, two checkpoints, and a result that marks it finished.
+"""The files of one run: evaluation lines, checkpoints, and a result that marks it finished.
 
 Under the folder of a comparison, `<run-id>.jsonl` grows while the run lasts; `<run-id>/` holds
-`initial.safetensors`, `final.safetensors` and, written last, `result.json`.
+`initial.safetensors`, `final.safetensors`, those between them as `step-0000200.safetensors` where
+they are kept, and, written last, `result.json`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 
-from netdistance.errors import OutputError
-from netdistance.report.files import write_atomically
-from netdistance.training.run import Evaluation, RunResult, RunSettings, TrainedRun
+from netdistance.errors import InputError, OutputError
+from netdistance.report.document import to_document
+from netdistance.report.files import make_folder, write_atomically
+from netdistance.report.from_json import read_value
+from netdistance.training.evaluation import Evaluation
+from netdistance.training.models import INITS
+from netdistance.training.run import BATCH, Listener, RunResult, RunSettings, TrainedRun
+from netdistance.training.weight_norms import State
 
-CHECKPOINTS = ("initial.safetensors", "final.safetensors")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.]")
+_INITIAL, _FINAL, _RESULT = "initial.safetensors", "final.safetensors", "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Where the files of a run are, and whether its checkpoints on the way are kept."""
+
+    out: Path
+    settings: RunSettings
+    keep_checkpoints: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of checkpoints and of the result."""
+        return self.out / run_id(self.settings)
+
+    def finished_result(self) -> RunResult | None:
+        """The result of a run that these settings have completed, or None.
+
+        A damaged or foreign `result.json`, or a missing checkpoint, means that the run is repeated.
+        """
+        try:
+            document = json.loads((self.folder / _RESULT).read_bytes())
+            if document["settings"] != asdict(self.settings):
+                return None
+            result: RunResult = read_value(document["result"], RunResult, "result")
+        except (OSError, ValueError, KeyError, TypeError, InputError):
+            return None
+        kept = result.curve if self.keep_checkpoints else ()
+        names = (_INITIAL, _FINAL, *(_checkpoint(point.step) for point in kept))
+        return result if all((self.folder / name).is_file() for name in names) else None
+
+    def save(self, run: TrainedRun) -> None:
+        """Write both checkpoints, then the result: a run killed before that is repeated.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        make_folder(self.folder)
+        self._save_state(_INITIAL, run.initial_state)
+        self._save_state(_FINAL, run.final_state)
+        document = {"settings": asdict(self.settings), "result": to_document(run.result)}
+        write_atomically(self.folder / _RESULT, _json_line(document))
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """A listener that appends each evaluation to `<run-id>.jsonl`, begun anew.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        path = self.out / f"{run_id(self.settings)}.jsonl"
+        make_folder(self.folder if self.keep_checkpoints else self.out)
+        try:
+            # unbuffered: a killed run leaves whole lines, and tail -f sees them at once
+            with path.open("wb", buffering=0) as file:
+
+                def listen(evaluation: Evaluation, state: State) -> None:
+                    file.write(_json_line(_evaluation_document(evaluation)))
+                    if self.keep_checkpoints:
+                        self._save_state(_checkpoint(evaluation.point.step), state)
+
+                yield listen
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def _save_state(self, name: str, state: State) -> None:
+        contiguous = {key: tensor.contiguous() for key, tensor in state.items()}
+        write_atomically(self.folder / name, safetensors.torch.save(contiguous))
 
 
 def run_id(settings: RunSettings) -> str:
-    """A file name that holds every setting, so that no run replaces another.
+    """A file name that tells the settings apart: those that are not the usual ones are spelled out.
 
-    >>> run_id(RunSettings("checkerboard", "sgd", 1e-5, depth=3, width=32, seed=0, steps=500))
-    'checkerboard-sgd-lr1e-05-depth3-width32-steps500-seed0'
+    What it leaves out, such as the data, is in `result.json`, which is compared.
     """
     s = settings
+    unusual = {
+        f"-{s.init}": s.init != INITS[0],
+        f"-batch{s.batch}": s.batch != BATCH,
+        f"-decay{s.lr_decay!r}": s.lr_decay != 1.0,
+    }
     size = f"depth{s.depth}-width{s.width}-steps{s.steps}"
-    return f"{s.task}-{s.optimizer}-lr{s.lr!r}-{size}-seed{s.seed}"
+    names = "-".join(_UNSAFE.sub("_", name)[:60] for name in (s.task, s.network, s.optimizer))
+    extra = "".join(text for text, told in unusual.items() if told)
+    return f"{names}-lr{s.lr!r}-{size}{extra}-seed{s.seed}"
 
 
-def finished_result(out: Path, settings: RunSettings) -> RunResult | None:
-    """The result of a run that these settings have completed under `out`, or None.
-
-    A damaged or foreign `result.json`, or a missing checkpoint, means that the run is repeated.
-    """
-    folder = out / run_id(settings)
-    if not all((folder / name).is_file() for name in CHECKPOINTS):
-        return None
-    try:
-        document = json.loads((folder / "result.json").read_bytes())
-        if document["settings"] != asdict(settings):
-            return None
-        result = document["result"]
-        return RunResult(**{**result, "final": Evaluation(**result["final"])})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _checkpoint(step: int) -> str:
+    return f"step-{step:07d}.safetensors"
 
 
-def save_run(out: Path, settings: RunSettings, run: TrainedRun) -> None:
-    """Write both checkpoints, then the result: a run killed before that is repeated.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    folder = out / run_id(settings)
-    make_folder(folder)
-    for name, state in zip(CHECKPOINTS, (run.initial_state, run.final_state), strict=True):
-        write_atomically(folder / name, safetensors.torch.save(state))
-    document = {"settings": asdict(settings), "result": asdict(run.result)}
-    write_atomically(folder / "result.json", _json_line(document))
-
-
-@contextmanager
-def evaluation_lines(out: Path, settings: RunSettings) -> Iterator[Callable[[Evaluation], None]]:
-    """A listener that appends each evaluation to `<run-id>.jsonl`, begun anew.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    path = out / f"{run_id(settings)}.jsonl"
-    try:
-        # unbuffered: a killed run leaves whole lines, and tail -f sees them at once
-        with path.open("wb", buffering=0) as file:
-            yield lambda evaluation: _append(file.write, asdict(evaluation))
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def make_folder(path: Path) -> None:
-    """The folder and its parents, made where they are missing.
-
-    Raises:
-        OutputError: it cannot be made, or a file stands there.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
-
-
-def _append(write: Callable[[bytes], object], document: dict[str, Any]) -> None:
-    write(_json_line(document))
+def _evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    return {**to_document(evaluation.point), "weights": to_document(evaluation.weights)}
 
 
 def _json_line(document: dict[str, Any]) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that torch's own documents use
 
 from netdistance.errors import UsageError
@@ -25,7 +26,15 @@ class Task:
     test_targets: Tensor  # (test examples,)
     outputs: int
     loss: Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) -> mean over examples
-    accuracy: Callable[[Tensor, Tensor], float]  # (outputs, targets) -> share that is right
+    accuracy: Callable[[Tensor, Tensor], float] | None  # (outputs, targets) -> share that is right
+    network: str = "mlp"
+    build: Callable[..., nn.Module] | None = None
+    note: str = ""
+
+
+def data_fingerprint(task: Task) -> str:
+    """Shim."""
+    return task.name
 
 
 def softplus_loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -74,7 +83,7 @@ def task_names() -> tuple[str, ...]:
     return tuple(build.__name__ for build in TASKS)
 
 
-def load_task(name: str) -> Task:
+def load_task(name: str, data: Path | None = None) -> Task:
     """The task of that name.
 
     Raises:

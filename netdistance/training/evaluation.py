@@ -1,0 +1,140 @@
+"""What is measured of a network while it trains: its losses, and how far its weights have come."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from operator import attrgetter
+
+import torch
+from torch import Tensor, nn
+
+from netdistance.bounds.trust import log1p_sum, trust_from_log1p_sum
+from netdistance.errors import InputError, first_line
+from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.report.run_rows import CurvePoint
+from netdistance.training.step_trust import StepTrust
+from netdistance.training.tasks import Task
+from netdistance.training.weight_norms import State, WeightNorms, growth, weight_norms
+
+# labels that an evaluation judges at most, of each data set: a drawn part, the same in every run
+JUDGED = 20_000
+_AT_ONCE = 1_000  # examples
+_DRAW_SEED = 0
+
+Judgement = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A point of the curve, and the norms of every weight there."""
+
+    point: CurvePoint
+    weights: tuple[WeightNorms, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Judges one network on the examples of its task, against the state that it started from."""
+
+    task: Task
+    model: nn.Module
+    steps: StepTrust
+    start: State
+    start_norms: tuple[WeightNorms, ...]
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, task: Task, model: nn.Module) -> Evaluator:
+        """The evaluator of a network as it stands at the start."""
+        start = copy_state(model)
+        train = _judged(task.train_inputs, task.train_targets)
+        test = _judged(task.test_inputs, task.test_targets)
+        return cls(task, model, StepTrust(model), start, weight_norms(start), train, test)
+
+    def evaluate(self, step: int) -> tuple[Evaluation, State]:
+        """What is measured of the network as it stands after that many steps, and its state."""
+        self.model.eval()
+        train, test = (judge(self.model, self.task, *part) for part in (self.train, self.test))
+        self.model.train()
+        now = copy_state(self.model)
+        norms = weight_norms(now)
+        point = CurvePoint(
+            step,
+            *train,
+            *test,
+            _trust(self.start, now),
+            *self.steps.take(),
+            *(
+                growth(self.start_norms, norms, attrgetter(name))
+                for name in ("frobenius_norm", "largest_singular_value", "median_singular_value")
+            ),
+        )
+        return Evaluation(point, norms), now
+
+
+def judge(model: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> Judgement:
+    """The mean loss and the accuracy over all of these examples; None where not finite."""
+    losses: list[float] = []
+    accuracies: list[float] = []
+    with torch.no_grad():
+        for part, labels in zip(
+            *(torch.split(t, _AT_ONCE) for t in (inputs, targets)), strict=True
+        ):
+            outputs = outputs_of(model, task, part)
+            if not bool(outputs.isfinite().all()):
+                return None, None
+            losses.append(len(part) * float(task.loss(outputs, labels)))
+            if task.accuracy is not None:
+                accuracies.append(len(part) * task.accuracy(outputs, labels))
+    loss = math.fsum(losses) / len(inputs)
+    accuracy = math.fsum(accuracies) / len(inputs) if accuracies else None
+    return (loss if math.isfinite(loss) else None), accuracy
+
+
+def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:
+    """The network's outputs.
+
+    Raises:
+        InputError: the task file's own network raised, or gave no tensor of floating point.
+    """
+    try:
+        outputs = model(inputs)
+    except Exception as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        shape = tuple(inputs.shape)
+        raise InputError(f"task {task.name}: its network cannot run on {shape}: {what}") from error
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
+        raise InputError(f"task {task.name}: its network gave no tensor of floating point")
+    return outputs
+
+
+def copy_state(model: nn.Module) -> State:
+    """The tensors of a network by name, copied."""
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _judged(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """At most `JUDGED` labels: all examples, or some that are drawn without replacement."""
+    count = max(1, JUDGED * len(targets) // targets.numel())
+    if len(inputs) <= count:
+        return inputs, targets
+    generator = torch.Generator().manual_seed(_DRAW_SEED)
+    chosen = torch.randperm(len(inputs), generator=generator)[:count]
+    return inputs[chosen], targets[chosen]
+
+
+def _trust(start: State, now: State) -> Quantity:
+    """Deep relative trust from one state to another, over tensors with two or more axes."""
+    relative = []
+    for name, before in start.items():
+        if before.ndim >= 2 and before.is_floating_point():
+            norm = torch.linalg.vector_norm(before.double())
+            if not float(norm) > 0.0:
+                return Skipped(f"{name} was zero at the start")
+            relative.append(float(torch.linalg.vector_norm(now[name].double() - before) / norm))
+    total = log1p_sum(relative)
+    if not math.isfinite(total):
+        return Skipped("a weight is not finite at the end of the run")
+    return trust_from_log1p_sum(total) if relative else Exact(0.0)
