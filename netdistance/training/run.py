@@ -114,7 +114,8 @@ def _judge(task: Task, outputs: Tensor, targets: Tensor) -> tuple[float | None, 
     if not bool(outputs.isfinite().all()):
         return None, None
     loss = float(task.loss(outputs, targets))
-    return (loss if math.isfinite(loss) else None), task.accuracy(outputs, targets)
+    accuracy = None if task.accuracy is None else task.accuracy(outputs, targets)
+    return (loss if math.isfinite(loss) else None), accuracy
 
 
 def _advance(
