@@ -11,6 +11,8 @@ from torch import nn
 
 from netdistance.errors import UsageError
 
+RELU_GAIN = 2.0
+
 InitName = Literal["he", "torch"]
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -21,10 +23,11 @@ INIT_NAMES: tuple[InitName, ...] = get_args(InitName)
 class LayerMaker:
     """Layers in float32 on the CPU. The global generator is not touched.
 
-    `he` draws weights from a Gaussian: of variance 2/fan_in in a layer that a ReLU or GELU follows
-    (He et al. 2015, arXiv 1502.01852), 1/fan_in in any other. `torch` draws them uniform within
-    1/sqrt(fan_in), as torch.nn does. Biases are that under both, and not zero: a zero bias has no
-    scale of its own for a relative step. Embeddings are standard normal under both, as in torch.nn.
+    `he` draws weights from a Gaussian of variance gain/fan_in: the gain is RELU_GAIN in a layer
+    that a ReLU or GELU follows (He et al. 2015, arXiv 1502.01852), 1 in most others. `torch` draws
+    them uniform within 1/sqrt(fan_in), as torch.nn does. Biases are that under both, and not zero:
+    a zero bias has no scale of its own for a relative step. Embeddings are standard normal under
+    both, as in torch.nn.
     """
 
     generator: torch.Generator
@@ -42,17 +45,17 @@ class LayerMaker:
                 return cls(torch.Generator().manual_seed(seed), known)
         raise UsageError(f"unknown init {init!r}: expected one of {', '.join(INIT_NAMES)}")
 
-    def linear(self, inputs: int, outputs: int, *, rectified: bool = False) -> nn.Linear:
-        """A linear layer; `rectified` where a ReLU or GELU follows."""
+    def linear(self, inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Linear:
+        """A linear layer of that gain."""
         layer = nn.Linear(inputs, outputs, device="meta", dtype=torch.float32)
-        return self._filled(layer, rectified=rectified)
+        return self._filled(layer, gain=gain)
 
     def conv3x3(self, inputs: int, outputs: int, *, stride: int) -> nn.Conv2d:
         """A 3 x 3 convolution that a ReLU follows, padded by 1."""
         layer = nn.Conv2d(
             inputs, outputs, 3, stride=stride, padding=1, device="meta", dtype=torch.float32
         )
-        return self._filled(layer, rectified=True)
+        return self._filled(layer, gain=RELU_GAIN)
 
     def embedding(self, count: int, width: int) -> nn.Embedding:
         """A row of standard normal numbers for each of `count` tokens."""
@@ -63,7 +66,7 @@ class LayerMaker:
             layer.weight.normal_(generator=self.generator)
         return layer
 
-    def _filled(self, layer: Layer, *, rectified: bool) -> Layer:
+    def _filled(self, layer: Layer, *, gain: float) -> Layer:
         # made without data: torch's own initialisation would draw from the global generator
         layer = layer.to_empty(device="cpu")
         fan_in = layer.weight[0].numel()
@@ -71,7 +74,6 @@ class LayerMaker:
         assert layer.bias is not None
         with torch.no_grad():
             if self.init == "he":
-                gain = 2.0 if rectified else 1.0
                 layer.weight.normal_(0.0, math.sqrt(gain / fan_in), generator=self.generator)
             else:
                 layer.weight.uniform_(-bound, bound, generator=self.generator)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  the name that torch's own documents use
 
-from netdistance.training.initial import LayerMaker
+from netdistance.training.initial import RELU_GAIN, LayerMaker
 
 _HEAD_WIDTH = 16  # or more: as many heads as that allows
 
@@ -53,7 +53,7 @@ class _Block(nn.Module):
         self.attention = _Attention(make, width)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            make.linear(width, 4 * width, rectified=True),
+            make.linear(width, 4 * width, gain=RELU_GAIN),
             nn.GELU(),
             make.linear(4 * width, width),
         )
