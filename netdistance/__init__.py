@@ -22,6 +22,7 @@ _HOMES = {
     "Report": "netdistance.report.document",
     "SensitivityOptions": "netdistance.studies.sensitivity",
     "Skipped": "netdistance.quantities",
+    "Task": "netdistance.training.tasks.task",
     "TrainOptions": "netdistance.studies.train",
     "WidthOptions": "netdistance.studies.width",
     "compare": "netdistance.studies.compare",

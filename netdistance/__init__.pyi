@@ -25,5 +25,6 @@ from netdistance.studies.train import TrainOptions as TrainOptions
 from netdistance.studies.train import train as train
 from netdistance.studies.width import WidthOptions as WidthOptions
 from netdistance.studies.width import width as width
+from netdistance.training.tasks.task import Task as Task
 
 __version__: str

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from netdistance.errors import InputError, UsageError, first_line
+from netdistance.networks.factory import made_by
 from netdistance.networks.hugging_face import build_hugging_face
 
 Model = str | nn.Module
@@ -76,22 +71,7 @@ def _require_own_outputs(name: str, network: nn.Module) -> None:
 def _built(spec: str) -> nn.Module:
     if is_hugging_face(spec):
         return build_hugging_face(spec)
-    source, _, factory_name = spec.rpartition(":")
-    if not source or not factory_name:
-        raise UsageError(f"--model {spec}: expected file.py:factory or package.module:factory")
-    module = _import(source)
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        raise InputError(f"{source}: has no callable {factory_name!r}; name a function in it")
-    try:
-        # its initial weights are never used: drawing them leaves the caller's generator as it was
-        with torch.random.fork_rng(devices=[]):
-            network = factory()
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(
-            f"{spec}: the factory failed: {what}; it is called with no arguments"
-        ) from error
+    network = made_by(spec, "--model")  # its initial weights are never used
     if not isinstance(network, nn.Module):
         kind = type(network).__name__
         raise InputError(f"{spec}: returned a {kind}, expected a torch.nn.Module")
@@ -101,24 +81,3 @@ def _built(spec: str) -> nn.Module:
 def is_hugging_face(spec: Model) -> bool:
     """Whether a model is a folder or hub id rather than a factory or a module."""
     return isinstance(spec, str) and bool(spec) and ":" not in spec and not spec.endswith(".py")
-
-
-def _import(source: str) -> ModuleType:
-    try:
-        if not source.endswith(".py"):
-            return importlib.import_module(source)
-        path = Path(source)
-        if not path.is_file():
-            raise InputError(f"{source}: no such file")
-        spec = importlib.util.spec_from_file_location(f"netdistance_model_{path.stem}", path)
-        if spec is None or spec.loader is None:
-            raise InputError(f"{source}: is not a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses in the file look themselves up there
-        spec.loader.exec_module(module)
-        return module
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(f"{source}: importing it failed: {what}") from error

@@ -58,14 +58,14 @@ def load_inputs(source: InputSource) -> Inputs:
         where = Path("<inputs>")
     else:
         where = Path(source)
-        raw = _bytes_of(where)
+        raw = read_bytes(where)
         named = _named(where) if _is_archive(raw) else {"": _array(where, raw)}
     if not named:
         raise InputError(f"{where}: holds no arrays")
     if others := [name for name in named if not isinstance(name, str)]:
         what = f"a mapping with the key {others[0]!r}, expected names of forward arguments"
         raise InputError(f"{where}: {what}")
-    ready = {n: _prepared(array, f"{where} {n}".rstrip()) for n, array in named.items()}
+    ready = {n: prepared(array, f"{where} {n}".rstrip()) for n, array in named.items()}
     counts = {name: len(tensor) for name, (tensor, _) in ready.items()}
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{name}: {count}" for name, count in counts.items())
@@ -94,8 +94,12 @@ def random_inputs(shape: str, seed: int) -> Inputs:
     return Inputs(values, f"synthetic: standard normal {'x'.join(map(str, sizes))}, seed {seed}")
 
 
-def _prepared(array: NDArray[Any], where: str) -> tuple[Tensor, str]:
-    """One array as its forward takes it, and what was done to it."""
+def prepared(array: NDArray[Any], where: str) -> tuple[Tensor, str]:
+    """One array as a forward takes it, as `load_inputs` says, and what was done to it.
+
+    Raises:
+        InputError: it is empty, not finite, has no axis but that of the inputs, or no numbers.
+    """
     note = f"{array.dtype.name} {_shape(array)}"
     if array.size == 0:
         raise InputError(f"{where}: is empty, shape {_shape(array)}")
@@ -145,7 +149,7 @@ def load_targets(source: str | os.PathLike[str] | Tensor | NDArray[Any], expecte
     """
     if isinstance(source, str | os.PathLike):
         where = os.fspath(source)
-        array = _array(Path(source), _bytes_of(Path(source)))
+        array = _array(Path(source), read_bytes(Path(source)))
     else:
         where, array = "<targets>", as_array(source, "<targets>")
     if array.dtype.kind not in "iu" or array.ndim not in (1, 2):
@@ -160,12 +164,17 @@ def load_targets(source: str | os.PathLike[str] | Tensor | NDArray[Any], expecte
     return torch.from_numpy(as_int64(array, where))
 
 
-def _bytes_of(path: Path) -> bytes:
+def read_bytes(path: Path, expected: str = "a file of arrays such as .npy or .npz") -> bytes:
+    """What a file holds, unpacked where it is gzipped.
+
+    Raises:
+        InputError: no such file, not a regular one, or unreadable.
+    """
     try:
         if not path.is_file():
             found = "no such file" if not path.exists() else "a folder" if path.is_dir() else ""
             what = found or "not a regular file"
-            raise InputError(f"{path}: {what}, expected a file of arrays such as .npy or .npz")
+            raise InputError(f"{path}: {what}, expected {expected}")
         raw = path.read_bytes()
         if raw[:2] == b"\x1f\x8b":
             with gzip.open(path) as stream:

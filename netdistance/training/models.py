@@ -3,54 +3,236 @@
 from __future__ import annotations
 
 import itertools
-import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from netdistance.training.tasks import Task
+from netdistance.errors import InputError, UsageError, first_line
+from netdistance.training.initial import RELU_GAIN, InitName, LayerMaker
+from netdistance.training.tasks.task import Task
+from netdistance.training.transformer import Transformer
+
+InputKind = Literal["numbers", "images", "tokens"]
+_SHAPES: dict[InputKind, str] = {
+    "numbers": "floats (N, ...)",
+    "images": "images (N, channels, height, width)",
+    "tokens": "tokens, int64 (N, T)",
+}
+_STRIDED = (1, 2)  # the second and the third convolution: 28 x 28 becomes 7 x 7, 8 x 8 2 x 2
 
 
-def mlp(*, inputs: int, outputs: int, depth: int, width: int, seed: int) -> nn.Sequential:
+@dataclass(frozen=True, slots=True)
+class NetworkChoice:
+    """A name, what it is, what inputs it takes, and how to make it: (task, depth, width, maker)."""
+
+    name: str
+    note: str
+    takes: InputKind
+    build: Callable[[Task, int, int, LayerMaker], nn.Module]
+
+
+def mlp(
+    *, inputs: int, outputs: int, depth: int, width: int, seed: int, init: InitName = "he"
+) -> nn.Sequential:
     """A ReLU network of `depth` hidden layers of `width` neurons, with biases, in float32.
 
-    Weights are Gaussian: variance 2/fan_in in hidden layers (He et al. 2015, arXiv 1502.01852),
-    1/fan_in in the last. Biases are uniform within 1/sqrt(fan_in), as in torch, and not zero: a
-    zero bias has no scale of its own for a relative step. The global generator is not touched.
+    It is initialised as `LayerMaker` says, from a generator of its own.
 
     >>> [tuple(p.shape) for p in mlp(inputs=2, outputs=1, depth=2, width=4, seed=0).parameters()]
     [(4, 2), (4,), (4, 4), (4,), (1, 4), (1,)]
     """
-    generator = torch.Generator().manual_seed(seed)
-    sizes = [inputs, *[width] * depth]
+    make = LayerMaker.of(init, seed)
+    return nn.Sequential(*_dense(make, [inputs, *[width] * depth], outputs, nn.ReLU))
+
+
+def _dense(
+    make: LayerMaker, sizes: list[int], outputs: int, activation: type[nn.ReLU | nn.Tanh]
+) -> list[nn.Module]:
+    gain = RELU_GAIN if activation is nn.ReLU else 1.0
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(sizes):
-        layers += [_linear(fan_in, fan_out, gain=2.0, generator=generator), nn.ReLU()]
-    layers.append(_linear(sizes[-1], outputs, gain=1.0, generator=generator))
-    return nn.Sequential(*layers)
+        layers += [make.linear(fan_in, fan_out, gain=gain), activation()]
+    return [*layers, make.linear(sizes[-1], outputs)]
 
 
-def _linear(fan_in: int, fan_out: int, *, gain: float, generator: torch.Generator) -> nn.Linear:
-    # nn.Linear's own initialisation would draw from the global generator
-    layer = nn.Linear(fan_in, fan_out, device="meta", dtype=torch.float32).to_empty(device="cpu")
-    bound = 1.0 / math.sqrt(fan_in)
-    with torch.no_grad():
-        layer.weight.normal_(0.0, math.sqrt(gain / fan_in), generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer
+def _relu_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    return _flat(task, _dense(make, [_features(task), *[width] * depth], task.outputs, nn.ReLU))
 
 
-INITS = ("he", "torch")
+def _tanh_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    return _flat(task, _dense(make, [_features(task), *[width] * depth], task.outputs, nn.Tanh))
 
 
-def require_init(init: str) -> None:
-    """Shim."""
+def _residual_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    first = [make.linear(_features(task), width, gain=RELU_GAIN), nn.ReLU()]
+    blocks = [ResidualLayer(make, width, gain=RELU_GAIN / (depth - 1)) for _ in range(depth - 1)]
+    return _flat(task, [*first, *blocks, make.linear(width, task.outputs)])
+
+
+class ResidualLayer(nn.Module):
+    """x + relu(W x + b), of as many outputs as inputs.
+
+    In a stack of L its gain is RELU_GAIN / L (Hayou et al. 2021, arXiv 2010.12859). With
+    RELU_GAIN an untrained network's outputs grow 7,000-fold from 2 hidden layers to 20, with this
+    2-fold (width 64, task gauss).
+    """
+
+    def __init__(self, make: LayerMaker, width: int, *, gain: float) -> None:
+        super().__init__()
+        self.linear = make.linear(width, width, gain=gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The input and what the layer adds to it."""
+        return x + torch.relu(self.linear(x))
+
+
+def _flat(task: Task, layers: list[nn.Module]) -> nn.Module:
+    """The layers over flattened inputs; they are numbered alike whether inputs are flat or not."""
+    flatten = {"flatten": nn.Flatten()} if task.train_inputs.ndim > 2 else {}
+    numbered = {str(number): layer for number, layer in enumerate(layers)}
+    return nn.Sequential(OrderedDict[str, nn.Module](**flatten, **numbered))
+
+
+def _features(task: Task) -> int:
+    return task.train_inputs[0].numel()
+
+
+def _cnn(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    sizes = [task.train_inputs.shape[1], *[width] * depth]
+    layers: list[nn.Module] = []
+    for place, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        stride = 2 if place in _STRIDED else 1
+        layers += [make.conv3x3(inputs, outputs, stride=stride), nn.ReLU()]
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), make.linear(width, task.outputs)]
+    return nn.Sequential(*layers, *pooled)
+
+
+def _transformer(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    return Transformer(
+        make,
+        vocabulary=1 + int(max(task.train_inputs.max(), task.test_inputs.max())),
+        context=task.train_inputs.shape[1],
+        depth=depth,
+        width=width,
+        outputs=task.outputs,
+        per_token=task.train_targets.shape == task.train_inputs.shape,
+    )
+
+
+NETWORKS: tuple[NetworkChoice, ...] = (
+    NetworkChoice("mlp", "ReLU; depth counts hidden layers", "numbers", _relu_mlp),
+    NetworkChoice("mlp-tanh", "the same with tanh", "numbers", _tanh_mlp),
+    NetworkChoice(
+        "mlp-residual", "hidden layers x + relu(W x + b) after the first", "numbers", _residual_mlp
+    ),
+    NetworkChoice(
+        "cnn", "depth 3 x 3 convolutions of width channels, then their mean", "images", _cnn
+    ),
+    NetworkChoice(
+        "transformer", "depth causal blocks, width numbers a token", "tokens", _transformer
+    ),
+)
+
+
+def network_names() -> tuple[str, ...]:
+    """The names that `build_network` knows."""
+    return tuple(choice.name for choice in NETWORKS)
 
 
 def build_network(
     name: str, task: Task, *, depth: int, width: int, init: str, seed: int
 ) -> nn.Module:
-    """Shim."""
-    return mlp(
-        inputs=task.train_inputs.shape[1], outputs=task.outputs, depth=depth, width=width, seed=seed
+    """The network of that name for a task, or the task's own where it brings one.
+
+    The same arguments give the same bits. `init` is "he" or "torch", as `LayerMaker` says; a
+    task's own network is made with torch's generator set to `seed`, and put back after. The
+    network has been tried on two examples.
+
+    Raises:
+        UsageError: no network or init has that name, or it does not take the task's inputs.
+        InputError: the task's own network, loss or accuracy does not work.
+    """
+    if task.build is not None:
+        network = _own_network(task, depth=depth, width=width, seed=seed)
+    else:
+        choice = _find_network(name)
+        _require_kind(choice, task)
+        network = choice.build(task, depth, width, LayerMaker.of(init, seed))
+    _try(network, task)
+    return network
+
+
+def _find_network(name: str) -> NetworkChoice:
+    for choice in NETWORKS:
+        if choice.name == name:
+            return choice
+    raise UsageError(f"unknown network {name!r}: expected one of {', '.join(network_names())}")
+
+
+def takes(choice: NetworkChoice, task: Task) -> bool:
+    """Whether a network takes the inputs of a task."""
+    match choice.takes:
+        case "tokens":
+            return not task.train_inputs.is_floating_point() and task.train_inputs.ndim == 2
+        case "images":
+            return task.train_inputs.is_floating_point() and task.train_inputs.ndim == 4
+        case "numbers":
+            return task.train_inputs.is_floating_point()
+
+
+def _require_kind(choice: NetworkChoice, task: Task) -> None:
+    if takes(choice, task):
+        return
+    kind = str(task.train_inputs.dtype).removeprefix("torch.")
+    found = f"{kind} of shape {tuple(task.train_inputs.shape)}"
+    fitting = [other.name for other in NETWORKS if takes(other, task)]
+    raise UsageError(
+        f"network {choice.name} takes {_SHAPES[choice.takes]}; those of task {task.name} are "
+        f"{found}: use {' or '.join(fitting) or 'a network of its own'}"
     )
+
+
+def _own_network(task: Task, *, depth: int, width: int, seed: int) -> nn.Module:
+    assert task.build is not None
+    try:
+        # torch.nn draws initial weights from the global generator, which is put back after
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            network = task.build(depth=depth, width=width, seed=seed)
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        called = "it is called with depth=, width= and seed="
+        raise InputError(f"task {task.name}: its build failed: {what}; {called}") from error
+    if not isinstance(network, nn.Module):
+        kind = type(network).__name__
+        raise InputError(
+            f"task {task.name}: its build returned a {kind}, expected a torch.nn.Module"
+        )
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InputError(f"task {task.name}: its network has no parameter to train")
+    return network
+
+
+def _try(network: nn.Module, task: Task) -> None:
+    """Run the network and judge two examples, so that what does not fit is said before a run."""
+    inputs, targets = task.train_inputs[:2], task.train_targets[:2]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            outputs = network.eval()(inputs)
+            loss = task.loss(outputs, targets)
+            if loss.shape != ():
+                raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number")
+            if task.accuracy is not None:
+                float(task.accuracy(outputs, targets))
+    except Exception as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(
+            f"task {task.name}: its network and loss fail on the first two examples, of shape "
+            f"{tuple(inputs.shape)}: {what}"
+        ) from error
+    finally:
+        network.train()

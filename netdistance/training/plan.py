@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netdistance.errors import UsageError
-from netdistance.training.models import INITS, require_init
+from netdistance.training.initial import INIT_NAMES
 from netdistance.training.optimizers import find_optimizer
 from netdistance.training.run import BATCH, RunSettings
 from netdistance.training.tasks import Task, data_fingerprint
@@ -38,7 +38,7 @@ class TrainOptions:
     steps: int = 4000
     data: Path | None = None
     network: str | None = None
-    init: str = INITS[0]
+    init: str = INIT_NAMES[0]
     batch: int = BATCH
     lr_decay: float = 1.0
     keep_checkpoints: bool = False
@@ -47,7 +47,6 @@ class TrainOptions:
         """Raise UsageError where an optimiser or initialisation is unknown or a number is out."""
         for optimizer in self.optimizers:
             find_optimizer(optimizer)
-        require_init(self.init)
         _require_some(self)
         for lr in self.lrs:
             if not (math.isfinite(lr) and 0.0 < lr <= _LARGEST_LR):

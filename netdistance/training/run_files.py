@@ -22,7 +22,7 @@ from netdistance.report.document import to_document
 from netdistance.report.files import make_folder, write_atomically
 from netdistance.report.from_json import read_value
 from netdistance.training.evaluation import Evaluation
-from netdistance.training.models import INITS
+from netdistance.training.initial import INIT_NAMES
 from netdistance.training.run import BATCH, Listener, RunResult, RunSettings, TrainedRun
 from netdistance.training.weight_norms import State
 
@@ -105,7 +105,7 @@ def run_id(settings: RunSettings) -> str:
     """
     s = settings
     unusual = {
-        f"-{s.init}": s.init != INITS[0],
+        f"-{s.init}": s.init != INIT_NAMES[0],
         f"-batch{s.batch}": s.batch != BATCH,
         f"-decay{s.lr_decay!r}": s.lr_decay != 1.0,
     }

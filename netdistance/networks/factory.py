@@ -1,0 +1,60 @@
+"""What a user's own function makes: it is named as file.py:factory or package.module:factory."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from netdistance.errors import InputError, UsageError, first_line
+
+
+def made_by(spec: str, option: str) -> Any:
+    """What the function that `spec` names returns; `option` is what the user typed before it.
+
+    What it draws leaves the caller's random generator as it was.
+
+    Raises:
+        UsageError: the spec lacks a file or a function.
+        InputError: the file or module cannot be imported, has no such function, or that fails.
+    """
+    source, _, name = spec.rpartition(":")
+    if not source or not name:
+        raise UsageError(f"{option} {spec}: expected file.py:factory or package.module:factory")
+    factory = getattr(_import(source), name, None)
+    if not callable(factory):
+        raise InputError(f"{source}: has no callable {name!r}; name a function in it")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return factory()
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(
+            f"{spec}: the factory failed: {what}; it is called with no arguments"
+        ) from error
+
+
+def _import(source: str) -> ModuleType:
+    try:
+        if not source.endswith(".py"):
+            return importlib.import_module(source)
+        path = Path(source)
+        if not path.is_file():
+            raise InputError(f"{source}: no such file")
+        spec = importlib.util.spec_from_file_location(f"netdistance_model_{path.stem}", path)
+        if spec is None or spec.loader is None:
+            raise InputError(f"{source}: is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses in the file look themselves up there
+        spec.loader.exec_module(module)
+        return module
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"{source}: importing it failed: {what}") from error
