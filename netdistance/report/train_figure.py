@@ -21,6 +21,7 @@ from netdistance.report.train_panels import (
     draw_growth,
     draw_over_depth,
     legend,
+    log_scale,
     panels,
 )
 
@@ -92,14 +93,14 @@ def _depths(place: FigureBase, groups: Sequence[RunGroup]) -> None:
         draw_over_depth(axes, groups, f"{of}_{measure}")
         axes.set_ylabel(f"final {of} {measure}")
         if not judged:
-            axes.set_yscale("log")
+            log_scale(axes)
     legend(place, both)
 
 
 def _curves(place: FigureBase, groups: Sequence[RunGroup]) -> None:
     def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
         draw_curves(axes, members, groups, _train_loss, others=True)
-        axes.set_yscale("log")
+        log_scale(axes)
 
     panels(place, groups, ["training loss"], draw)
 
@@ -110,7 +111,7 @@ def _trust(place: FigureBase, groups: Sequence[RunGroup]) -> None:
             draw_curves(axes, members, groups, _step_trust, others=False)
         else:
             draw_curves(axes, members, groups, _trust_from_start, others=False)
-        axes.set_yscale("log")
+        log_scale(axes)
 
     panels(place, groups, ["trust of a step", "trust from the start"], draw)
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogFormatter
@@ -94,17 +95,19 @@ def draw_final_losses(axes: Axes, groups: list[RunGroup], of: Sequence[RunGroup]
             _with_bars(axes, drawn, style_of(of, name))
         # a row of their own per optimiser, so that crosses at one rate do not hide each other
         lost = [g.lr for g in members if g.diverged]
-        axes.plot(
-            lost,
-            [_TOP - 0.05 * index] * len(lost),
-            transform=axes.get_xaxis_transform(),
-            color=style_of(of, name)["color"],
-            marker="x",
-            markersize=7,
-            markeredgewidth=1.8,
-            linestyle="none",
-        )
-    axes.set(xscale="log", yscale="log", xlabel="learning rate (× diverged)")
+        if lost:
+            axes.plot(
+                lost,
+                [_TOP - 0.05 * index] * len(lost),
+                transform=axes.get_xaxis_transform(),
+                color=style_of(of, name)["color"],
+                marker="x",
+                markersize=7,
+                markeredgewidth=1.8,
+                linestyle="none",
+            )
+    axes.set(xscale="log", xlabel="learning rate (× diverged)")
+    log_scale(axes)
     axes.margins(x=0.08, y=0.25)
 
 
@@ -167,10 +170,17 @@ def draw_growth(
             ends = [end(values) for values in series.values()]
             axes.plot(list(series), ends, **{**thin, "linewidth": 0.8, "alpha": 0.7})
     axes.axhline(1.0, color="0.6", linewidth=0.8)
-    axes.set_yscale("log")
+    log_scale(axes)
     # 0.5, 1, 2 rather than powers of ten: norms seldom grow by more than a decade
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.6)))
+
+
+def log_scale(axes: Axes) -> None:
+    """A logarithmic y axis, unless nothing above zero was drawn: matplotlib fails on that."""
+    drawn = [line.get_ydata() for line in axes.lines if line.get_transform() == axes.transData]
+    if any(np.max(np.asarray(heights, float), initial=0.0) > 0.0 for heights in drawn):
+        axes.set_yscale("log")
 
 
 def _with_bars(axes: Axes, drawn: Mapping[float, list[float]], style: dict[str, Any]) -> None:

@@ -34,7 +34,9 @@ def train_lines(report: Report, everything: bool) -> Lines:
         "trust: deep relative trust from the start of a run to its end, a model, not a bound: "
         "product of (1 + change) over its weights, minus 1."
     )
-    return [*lines, *_moves(groups)]
+    data = report.provenance.get("data")
+    about = paragraph(f"data: {data}.") if isinstance(data, str) and data else []
+    return [*lines, *about, *_moves(groups)]
 
 
 def run_header(*, judged: bool) -> tuple[str, ...]:

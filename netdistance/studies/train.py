@@ -10,6 +10,7 @@ from netdistance.report.files import make_folder
 from netdistance.report.provenance import provenance
 from netdistance.report.run_rows import RunRow
 from netdistance.report.train_verdict import train_verdict
+from netdistance.training.evaluation import data_note
 from netdistance.training.plan import TrainOptions, planned_runs
 from netdistance.training.resume import run_or_resume
 from netdistance.training.run import RunResult, RunSettings, network_of
@@ -38,7 +39,7 @@ def train(options: TrainOptions, *, progress: Progress = SILENT) -> Report:
         rows = tuple(_row(f.settings, run_or_resume(f, task, advance)) for f in files)
     return Report(
         study="train",
-        provenance={**provenance(options), "task": task.note},
+        provenance={**provenance(options), "data": data_note(task)},
         verdict=Verdict(train_verdict(rows)),
         runs=rows,
     )

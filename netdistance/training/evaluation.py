@@ -110,6 +110,21 @@ def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:
     return outputs
 
 
+def data_note(task: Task) -> str:
+    """What a reader should know of the examples, in words; empty where there is nothing."""
+    notes = [task.note] if task.note else []
+    for name, inputs, targets in (
+        ("training", task.train_inputs, task.train_targets),
+        ("test", task.test_inputs, task.test_targets),
+    ):
+        judged = len(_judged(inputs, targets)[0])
+        if judged < len(inputs):
+            notes.append(
+                f"{name} results are of {judged:,} of {len(inputs):,} examples, drawn once"
+            )
+    return "; ".join(notes)
+
+
 def copy_state(model: nn.Module) -> State:
     """The tensors of a network by name, copied."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -17,7 +17,6 @@ from netdistance.report.document import (
     PathPoint,
     Report,
     Reshaped,
-    RunRow,
     SampleDeviation,
     Scheme,
     Scope,
@@ -29,6 +28,7 @@ from netdistance.report.document import (
     Threshold,
     Verdict,
 )
+from tests.unit.report.train_cases import trained, training
 from tests.unit.report.width_cases import width
 
 HOSTILE = (
@@ -200,23 +200,6 @@ def perturbation() -> Report:
     )
 
 
-def training(*optimizers: str) -> Report:
-    runs = []
-    for i, name in enumerate(optimizers):
-        final = {"train_loss": 0.1 + i, "train_accuracy": 0.9, "test_accuracy": 0.8}
-        lost = dict.fromkeys(final, None)
-        runs += [
-            RunRow("board", name, 0.01, 3, 8, 0, "finished", final, Exact(3.0)),
-            RunRow("board", name, 0.1, 3, 8, 1, "diverged", lost, Skipped(f"{name} diverged")),
-        ]
-    return Report(
-        study="train",
-        provenance=PROVENANCE,
-        verdict=Verdict("fromage at learning rate 0.01 does best."),
-        runs=tuple(runs),
-    )
-
-
 def sensitivity(*names: str) -> Report:
     norms = [Interval(1.0 + i, 1.5 + i) for i in range(len(names))]
     skipped = Skipped("the norm is not finite")
@@ -271,9 +254,11 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("with many layers", with_layers(*LONG)),
     ("hostile layers", with_layers(*HOSTILE)),
     ("perturb", perturbation()),
-    ("train", training("fromage", "sgd")),
+    ("train", training(PROVENANCE, "fromage", "sgd")),
     ("hostile names", comparison(*HOSTILE, text=" ".join(HOSTILE))),
-    ("hostile optimizers", training(*HOSTILE)),
+    ("train with curves", trained(PROVENANCE, "fromage", "sgd")),
+    ("hostile optimizers", training(PROVENANCE, *HOSTILE)),
+    ("hostile curves", trained(PROVENANCE, *HOSTILE)),
     ("everything skipped", everything_skipped()),
     ("sensitivity", sensitivity("0.weight", "1.weight")),
     ("hostile weights", sensitivity(*HOSTILE)),

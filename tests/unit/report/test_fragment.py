@@ -85,7 +85,7 @@ def test_every_study_shows_its_table() -> None:
     shown = {
         "measured over the inputs": with_model(),
         "worst found": perturbation(),
-        "optimizer": training("fromage", "sgd"),
+        "optimizer": training(PROVENANCE, "fromage", "sgd"),
         "spectral norm": dict(CASE_REPORTS)["sensitivity"],
     }
     for heading, report in shown.items():
