@@ -17,7 +17,7 @@ from netdistance.errors import InputError, UsageError, first_line
 def made_by(spec: str, option: str) -> Any:
     """What the function that `spec` names returns; `option` is what the user typed before it.
 
-    What it draws leaves the caller's random generator as it was.
+    What it draws, or its file does, leaves torch's random generator as it was.
 
     Raises:
         UsageError: the spec lacks a file or a function.
@@ -26,17 +26,18 @@ def made_by(spec: str, option: str) -> Any:
     source, _, name = spec.rpartition(":")
     if not source or not name:
         raise UsageError(f"{option} {spec}: expected file.py:factory or package.module:factory")
-    factory = getattr(_import(source), name, None)
-    if not callable(factory):
-        raise InputError(f"{source}: has no callable {name!r}; name a function in it")
-    try:
-        with torch.random.fork_rng(devices=[]):
+    # what the file draws or seeds as it is imported, and what the function draws
+    with torch.random.fork_rng(devices=[]):
+        factory = getattr(_import(source), name, None)
+        if not callable(factory):
+            raise InputError(f"{source}: has no callable {name!r}; name a function in it")
+        try:
             return factory()
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(
-            f"{spec}: the factory failed: {what}; it is called with no arguments"
-        ) from error
+        except (Exception, SystemExit) as error:  # the user's own code may raise anything
+            what = f"{type(error).__name__}: {first_line(error)}"
+            raise InputError(
+                f"{spec}: the factory failed: {what}; it is called with no arguments"
+            ) from error
 
 
 def _import(source: str) -> ModuleType:

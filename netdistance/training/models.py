@@ -150,7 +150,7 @@ def build_network(
 
     The same arguments give the same bits. `init` is "he" or "torch", as `LayerMaker` says; a
     task's own network is made with torch's generator set to `seed`, and put back after. The
-    network has been tried on two examples.
+    network has been tried on two examples of each set.
 
     Raises:
         UsageError: no network or init has that name, or it does not take the task's inputs.
@@ -218,11 +218,22 @@ def _own_network(task: Task, *, depth: int, width: int, seed: int) -> nn.Module:
 
 
 def _try(network: nn.Module, task: Task) -> None:
-    """Run the network and judge two examples, so that what does not fit is said before a run."""
-    inputs, targets = task.train_inputs[:2], task.train_targets[:2]
+    """Run and judge two examples of each set, so that what does not fit is said before a run."""
+    network.eval()
+    for inputs, targets in (
+        (task.train_inputs, task.train_targets),
+        (task.test_inputs, task.test_targets),
+    ):
+        # the largest target is the class that a network has no output for, if there is one
+        rows = torch.stack([torch.tensor(0), targets.reshape(len(targets), -1).amax(1).argmax()])
+        _judge(network, task, inputs[rows], targets[rows])
+    network.train()
+
+
+def _judge(network: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> None:
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            outputs = network.eval()(inputs)
+            outputs = network(inputs)
             loss = task.loss(outputs, targets)
             if loss.shape != ():
                 raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number")
@@ -231,8 +242,6 @@ def _try(network: nn.Module, task: Task) -> None:
     except Exception as error:  # the user's own code may raise anything
         what = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(
-            f"task {task.name}: its network and loss fail on the first two examples, of shape "
+            f"task {task.name}: its network and loss fail on two examples, of shape "
             f"{tuple(inputs.shape)}: {what}"
         ) from error
-    finally:
-        network.train()

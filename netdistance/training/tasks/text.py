@@ -27,7 +27,7 @@ def text_task(path: Path) -> Task:
     byte; of one beyond 4 MiB the start is taken.
 
     Raises:
-        InputError: it cannot be read, has too few characters, or more than 512 distinct ones.
+        InputError: it cannot be read, has too few characters, or too few or many distinct ones.
     """
     raw = read_bytes(path, "a text file")
     text, note = _decoded(raw[:MAX_BYTES], whole=len(raw) <= MAX_BYTES)
@@ -38,6 +38,8 @@ def text_task(path: Path) -> Task:
     if len(vocabulary) > MAX_VOCABULARY:
         what = f"holds {len(vocabulary):,} distinct characters, at most {MAX_VOCABULARY} are taken"
         raise InputError(f"{path}: {what}; spell it with fewer, or give a part of it")
+    if len(vocabulary) < 2:
+        raise InputError(f"{path}: holds one distinct character, expected two or more")
     place = {character: number for number, character in enumerate(vocabulary)}
     tokens = torch.tensor([place[character] for character in text], dtype=torch.int64)
     start = len(tokens) - len(tokens) // 10
