@@ -123,7 +123,7 @@ def test_the_requirements_are_what_the_package_imports(contents: Contents) -> No
         if 'extra == "transformers"' in str(requirement.marker)
     }
     sources = [source.decode() for name, source in contents.items() if name.endswith(".py")]
-    assert extras == {"transformers"}
+    assert extras == {"transformers", "scikit-learn"}
     assert always | extras == distributions(imported(sources))
     assert headers["Requires-Python"] == ">=3.11"
 

@@ -16,6 +16,7 @@ from tests.laws.test_renderers import parsed, references
 from tests.unit.report.case_reports import (
     CASE_REPORTS,
     LONG,
+    PROVENANCE,
     comparison,
     everything_skipped,
     perturbation,
