@@ -14,7 +14,8 @@ from netdistance.training.evaluation import data_note
 from netdistance.training.plan import TrainOptions, planned_runs
 from netdistance.training.resume import run_or_resume
 from netdistance.training.run import RunResult, RunSettings, network_of
-from netdistance.training.run_files import RunFiles
+from netdistance.training.run_files import RunFiles, save_examples
+from netdistance.training.signature import Signature
 from netdistance.training.tasks import load_task
 
 __all__ = ["TrainOptions", "train"]
@@ -34,8 +35,10 @@ def train(options: TrainOptions, *, progress: Progress = SILENT) -> Report:
     network_of(plan[0], task)  # what cannot be built is refused before anything is written
     out = Path(options.out)
     make_folder(out)
+    save_examples(out, task)
+    of = Signature.of(task)
     with progress.task("training", total=options.steps * len(plan)) as advance:
-        files = [RunFiles(out, run, options.keep_checkpoints) for run in plan]
+        files = [RunFiles(out, run, of, options.keep_checkpoints) for run in plan]
         rows = tuple(_row(f.settings, run_or_resume(f, task, advance)) for f in files)
     return Report(
         study="train",

@@ -49,8 +49,8 @@ class Evaluator:
     def of(cls, task: Task, model: nn.Module) -> Evaluator:
         """The evaluator of a network as it stands at the start."""
         start = copy_state(model)
-        train = _judged(task.train_inputs, task.train_targets)
-        test = _judged(task.test_inputs, task.test_targets)
+        train = judged_examples(task.train_inputs, task.train_targets)
+        test = judged_examples(task.test_inputs, task.test_targets)
         return cls(task, model, StepTrust(model), start, weight_norms(start), train, test)
 
     def evaluate(self, step: int) -> tuple[Evaluation, State]:
@@ -110,6 +110,16 @@ def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:
     return outputs
 
 
+def judged_examples(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """At most `JUDGED` labels: all examples, or some, the same in every run, drawn once each."""
+    count = max(1, JUDGED * len(targets) // targets.numel())
+    if len(inputs) <= count:
+        return inputs, targets
+    generator = torch.Generator().manual_seed(_DRAW_SEED)
+    chosen = torch.randperm(len(inputs), generator=generator)[:count]
+    return inputs[chosen], targets[chosen]
+
+
 def data_note(task: Task) -> str:
     """What a reader should know of the examples, in words; empty where there is nothing."""
     notes = [task.note] if task.note else []
@@ -117,7 +127,7 @@ def data_note(task: Task) -> str:
         ("training", task.train_inputs, task.train_targets),
         ("test", task.test_inputs, task.test_targets),
     ):
-        judged = len(_judged(inputs, targets)[0])
+        judged = len(judged_examples(inputs, targets)[0])
         if judged < len(inputs):
             notes.append(
                 f"{name} results are of {judged:,} of {len(inputs):,} examples, drawn once"
@@ -128,16 +138,6 @@ def data_note(task: Task) -> str:
 def copy_state(model: nn.Module) -> State:
     """The tensors of a network by name, copied."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _judged(inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """At most `JUDGED` labels: all examples, or some that are drawn without replacement."""
-    count = max(1, JUDGED * len(targets) // targets.numel())
-    if len(inputs) <= count:
-        return inputs, targets
-    generator = torch.Generator().manual_seed(_DRAW_SEED)
-    chosen = torch.randperm(len(inputs), generator=generator)[:count]
-    return inputs[chosen], targets[chosen]
 
 
 def _trust(start: State, now: State) -> Quantity:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from netdistance.errors import InputError, UsageError, first_line
-from netdistance.training.initial import RELU_GAIN, InitName, LayerMaker
+from netdistance.training.initial import INIT_NAMES, RELU_GAIN, InitName, LayerMaker
+from netdistance.training.signature import Signature
 from netdistance.training.tasks.task import Task
 from netdistance.training.transformer import Transformer
 
@@ -27,12 +28,12 @@ _STRIDED = (1, 2)  # the second and the third convolution: 28 x 28 becomes 7 x 7
 
 @dataclass(frozen=True, slots=True)
 class NetworkChoice:
-    """A name, what it is, what inputs it takes, and how to make it: (task, depth, width, maker)."""
+    """A name, what it is, what inputs it takes, and how to make it."""
 
     name: str
     note: str
     takes: InputKind
-    build: Callable[[Task, int, int, LayerMaker], nn.Module]
+    build: Callable[[Signature, int, int, LayerMaker], nn.Module]  # of a depth and a width
 
 
 def mlp(
@@ -59,18 +60,18 @@ def _dense(
     return [*layers, make.linear(sizes[-1], outputs)]
 
 
-def _relu_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
-    return _flat(task, _dense(make, [_features(task), *[width] * depth], task.outputs, nn.ReLU))
+def _relu_mlp(of: Signature, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    return _flat(of, _dense(make, [of.features, *[width] * depth], of.outputs, nn.ReLU))
 
 
-def _tanh_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
-    return _flat(task, _dense(make, [_features(task), *[width] * depth], task.outputs, nn.Tanh))
+def _tanh_mlp(of: Signature, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    return _flat(of, _dense(make, [of.features, *[width] * depth], of.outputs, nn.Tanh))
 
 
-def _residual_mlp(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
-    first = [make.linear(_features(task), width, gain=RELU_GAIN), nn.ReLU()]
+def _residual_mlp(of: Signature, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    first = [make.linear(of.features, width, gain=RELU_GAIN), nn.ReLU()]
     blocks = [ResidualLayer(make, width, gain=RELU_GAIN / (depth - 1)) for _ in range(depth - 1)]
-    return _flat(task, [*first, *blocks, make.linear(width, task.outputs)])
+    return _flat(of, [*first, *blocks, make.linear(width, of.outputs)])
 
 
 class ResidualLayer(nn.Module):
@@ -90,36 +91,32 @@ class ResidualLayer(nn.Module):
         return x + torch.relu(self.linear(x))
 
 
-def _flat(task: Task, layers: list[nn.Module]) -> nn.Module:
+def _flat(of: Signature, layers: list[nn.Module]) -> nn.Module:
     """The layers over flattened inputs; they are numbered alike whether inputs are flat or not."""
-    flatten = {"flatten": nn.Flatten()} if task.train_inputs.ndim > 2 else {}
+    flatten = {"flatten": nn.Flatten()} if len(of.inputs) > 1 else {}
     numbered = {str(number): layer for number, layer in enumerate(layers)}
     return nn.Sequential(OrderedDict[str, nn.Module](**flatten, **numbered))
 
 
-def _features(task: Task) -> int:
-    return task.train_inputs[0].numel()
-
-
-def _cnn(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
-    sizes = [task.train_inputs.shape[1], *[width] * depth]
+def _cnn(of: Signature, depth: int, width: int, make: LayerMaker) -> nn.Module:
+    sizes = [of.inputs[0], *[width] * depth]
     layers: list[nn.Module] = []
     for place, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         stride = 2 if place in _STRIDED else 1
         layers += [make.conv3x3(inputs, outputs, stride=stride), nn.ReLU()]
-    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), make.linear(width, task.outputs)]
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), make.linear(width, of.outputs)]
     return nn.Sequential(*layers, *pooled)
 
 
-def _transformer(task: Task, depth: int, width: int, make: LayerMaker) -> nn.Module:
+def _transformer(of: Signature, depth: int, width: int, make: LayerMaker) -> nn.Module:
     return Transformer(
         make,
-        vocabulary=1 + int(max(task.train_inputs.max(), task.test_inputs.max())),
-        context=task.train_inputs.shape[1],
+        vocabulary=of.vocabulary or 1,
+        context=of.inputs[0],
         depth=depth,
         width=width,
-        outputs=task.outputs,
-        per_token=task.train_targets.shape == task.train_inputs.shape,
+        outputs=of.outputs,
+        per_token=of.per_token,
     )
 
 
@@ -159,11 +156,23 @@ def build_network(
     if task.build is not None:
         network = _own_network(task, depth=depth, width=width, seed=seed)
     else:
-        choice = _find_network(name)
-        _require_kind(choice, task)
-        network = choice.build(task, depth, width, LayerMaker.of(init, seed))
+        _require_kind(_find_network(name), task)
+        network = untrained(
+            name, Signature.of(task), depth=depth, width=width, init=init, seed=seed
+        )
     _try(network, task)
     return network
+
+
+def untrained(
+    name: str, of: Signature, *, depth: int, width: int, init: str = INIT_NAMES[0], seed: int = 0
+) -> nn.Module:
+    """The network of that name for inputs and outputs of a signature, with initial weights.
+
+    Raises:
+        UsageError: no network or init has that name.
+    """
+    return _find_network(name).build(of, depth, width, LayerMaker.of(init, seed))
 
 
 def _find_network(name: str) -> NetworkChoice:
@@ -175,13 +184,14 @@ def _find_network(name: str) -> NetworkChoice:
 
 def takes(choice: NetworkChoice, task: Task) -> bool:
     """Whether a network takes the inputs of a task."""
+    of = Signature.of(task)
     match choice.takes:
         case "tokens":
-            return not task.train_inputs.is_floating_point() and task.train_inputs.ndim == 2
+            return of.vocabulary is not None and len(of.inputs) == 1
         case "images":
-            return task.train_inputs.is_floating_point() and task.train_inputs.ndim == 4
+            return of.vocabulary is None and len(of.inputs) == 3
         case "numbers":
-            return task.train_inputs.is_floating_point()
+            return of.vocabulary is None
 
 
 def _require_kind(choice: NetworkChoice, task: Task) -> None:

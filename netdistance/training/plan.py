@@ -11,7 +11,7 @@ from pathlib import Path
 from netdistance.errors import UsageError
 from netdistance.training.initial import INIT_NAMES
 from netdistance.training.optimizers import find_optimizer
-from netdistance.training.run import BATCH, RunSettings
+from netdistance.training.run import BATCH, OWN, RunSettings
 from netdistance.training.tasks import Task, data_fingerprint
 
 # beyond it the optimisers' own scalars overflow float32
@@ -76,7 +76,7 @@ def planned_runs(options: TrainOptions, task: Task) -> list[RunSettings]:
         RunSettings(
             task=task.name,
             data=data,
-            network="own" if task.build else network,
+            network=OWN if task.build else network,
             init=options.init,
             depth=depth,
             width=options.width,

@@ -18,6 +18,7 @@ from netdistance.training.tasks import Task
 from netdistance.training.weight_norms import State
 
 BATCH = 128
+OWN = "own"  # the network that a file of the user brings with its task
 EVALUATIONS = 20  # per run, besides the one before the first step
 MEASURED_STEPS = 5  # between two evaluations: a measured step copies every weight
 DIVERGED_FACTOR = 10.0  # a final loss beyond this multiple of the initial one has diverged

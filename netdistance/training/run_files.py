@@ -2,11 +2,12 @@
 
 Under the folder of a comparison, `<run-id>.jsonl` grows while the run lasts; `<run-id>/` holds
 `initial.safetensors`, `final.safetensors`, those between them as `step-0000200.safetensors` where
-they are kept, and, written last, `result.json`.
+they are kept, `network.py` with a factory of the network, and, written last, `result.json`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -15,19 +16,34 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 
 from netdistance.errors import InputError, OutputError
 from netdistance.report.document import to_document
 from netdistance.report.files import make_folder, write_atomically
 from netdistance.report.from_json import read_value
-from netdistance.training.evaluation import Evaluation
+from netdistance.training.evaluation import Evaluation, judged_examples
 from netdistance.training.initial import INIT_NAMES
-from netdistance.training.run import BATCH, Listener, RunResult, RunSettings, TrainedRun
+from netdistance.training.run import BATCH, OWN, Listener, RunResult, RunSettings, TrainedRun
+from netdistance.training.signature import Signature
+from netdistance.training.tasks import Task
 from netdistance.training.weight_norms import State
 
+_EXAMPLES = 1_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.]")
 _INITIAL, _FINAL, _RESULT = "initial.safetensors", "final.safetensors", "result.json"
+
+
+_NETWORK_FILE = '''"""The network of this run, untrained: --model network.py:build."""
+
+from netdistance.training.models import untrained
+from netdistance.training.signature import Signature
+
+
+def build():
+    return untrained({name!r}, {signature!r}, {size})
+'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,7 @@ class RunFiles:
 
     out: Path
     settings: RunSettings
+    signature: Signature
     keep_checkpoints: bool = False
 
     @property
@@ -66,6 +83,8 @@ class RunFiles:
             OutputError: a file cannot be written.
         """
         make_folder(self.folder)
+        if self.settings.network != OWN:
+            write_atomically(self.folder / "network.py", self._network_file().encode())
         self._save_state(_INITIAL, run.initial_state)
         self._save_state(_FINAL, run.final_state)
         document = {"settings": asdict(self.settings), "result": to_document(run.result)}
@@ -93,9 +112,31 @@ class RunFiles:
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
+    def _network_file(self) -> str:
+        """A factory of the run's network, for --model network.py:build."""
+        s = self.settings
+        size = f"depth={s.depth}, width={s.width}"
+        return _NETWORK_FILE.format(name=s.network, signature=self.signature, size=size)
+
     def _save_state(self, name: str, state: State) -> None:
         contiguous = {key: tensor.contiguous() for key, tensor in state.items()}
         write_atomically(self.folder / name, safetensors.torch.save(contiguous))
+
+
+def save_examples(out: Path, task: Task) -> None:
+    """Write `test_inputs.npy`, at most 1,000, and where they have classes `test_targets.npy`.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    inputs, targets = judged_examples(task.test_inputs, task.test_targets)
+    arrays = {"test_inputs": inputs}
+    if not targets.is_floating_point():
+        arrays["test_targets"] = targets
+    for name, array in arrays.items():
+        content = io.BytesIO()
+        np.save(content, array[:_EXAMPLES].numpy(), allow_pickle=False)
+        write_atomically(out / f"{name}.npy", content.getvalue())
 
 
 def run_id(settings: RunSettings) -> str:

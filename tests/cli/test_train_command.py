@@ -123,6 +123,22 @@ def test_kept_checkpoints_are_one_for_each_evaluation(tmp_path: Path) -> None:
     assert (folder / kept[0]).read_bytes() == (folder / "initial.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("network", ["mlp", "mlp-residual", "cnn", "transformer"])
+def test_other_commands_run_what_was_trained(tmp_path: Path, network: str) -> None:
+    out, text = tmp_path / "runs", tmp_path / "text.txt"
+    text.write_text("to be or not to be, that is the question " * 200)
+    task = ("text", "--data", text) if network == "transformer" else ("digits",)
+    train(out, "--task", *task, "--network", network, "--optimizer", "adamw", "--steps", "5")
+    (folder,) = (path.parent for path in out.glob("*/network.py"))
+    data = ("--inputs", out / "test_inputs.npy", "--targets", out / "test_targets.npy")
+    ends = (folder / "initial.safetensors", folder / "final.safetensors")
+    model = f"{folder / 'network.py'}:build"
+    compared = invoke("compare", *ends, "--model", model, *data, "--quiet", "--json", "-")
+    assert (compared.code, compared.err) == (0, "")
+    deviation = {row["measure"]: row for row in strict(compared.out)["deviation"]}
+    assert deviation["relative_output_deviation"]["value"]["value"] > 0.0
+
+
 def test_a_decaying_learning_rate_shows_in_the_steps(tmp_path: Path) -> None:
     # 1,000 points in batches of 500: two steps an epoch, twenty epochs
     options = ("--optimizer", "fromage", "--batch", "500", "--lr-decay", "0.9", "--json", "-")

@@ -18,6 +18,7 @@ from netdistance.training import resume as study
 from netdistance.training.models import mlp
 from netdistance.training.run import RunSettings
 from netdistance.training.run_files import RunFiles, run_id
+from netdistance.training.signature import Signature
 from netdistance.training.tasks import data_fingerprint, load_task, softplus_loss
 
 SETTINGS = RunSettings(
@@ -130,9 +131,9 @@ def test_finished_runs_are_not_repeated(tmp_path, monkeypatch):
 def test_a_damaged_run_is_repeated(tmp_path, damage):
     first = train(options(tmp_path))
     damage(tmp_path / run_id(SETTINGS))
-    assert RunFiles(tmp_path, SETTINGS).finished_result() is None
+    assert RunFiles(tmp_path, SETTINGS, Signature((2,), 1)).finished_result() is None
     assert train(options(tmp_path)).runs == first.runs
-    assert RunFiles(tmp_path, SETTINGS).finished_result() is not None
+    assert RunFiles(tmp_path, SETTINGS, Signature((2,), 1)).finished_result() is not None
 
 
 def test_a_killed_run_starts_anew(tmp_path, monkeypatch):
