@@ -52,7 +52,9 @@ class Motion:
         if self.gradient == 0.0:
             return Skipped("the gradient of a tensor is zero: it has no angle")
         cosine = -self.inner / self.step / self.gradient if self.step else math.nan
-        return _finite(max(-1.0, min(1.0, cosine)), "a move or a gradient is not finite")
+        if not math.isfinite(cosine):
+            return Skipped("a move or a gradient is not finite")
+        return Exact(max(-1.0, min(1.0, cosine)))  # rounding can carry it past 1
 
 
 def _finite(value: float, reason: str) -> Quantity:

@@ -92,7 +92,7 @@ def _on_ray(
     changed = Exact(last.loss - start.value) if isinstance(loss, Exact) else loss
     bound = loss_change_row(pulls, measured=changed, inputs=start.loss.counted)
     trust = _trust([last], start, "known", largest)
-    return GradientPoint(move, size, largest, loss, trust, rows, bound)
+    return GradientPoint(move, size, largest, loss, (trust, bound), rows)
 
 
 def _of_draws(size: float, found: Sequence[Moved], start: Start) -> GradientPoint:
@@ -107,9 +107,8 @@ def _of_draws(size: float, found: Sequence[Moved], start: Start) -> GradientPoin
     largest = [_largest(moved) for moved in found]
     seen = _most(largest)
     loss = _mean([_number(moved.loss) for moved in found])
-    return GradientPoint(
-        "noise", size, _mean(largest), loss, _trust(found, start, "draws", seen), rows
-    )
+    trust = _trust(found, start, "draws", seen)
+    return GradientPoint("noise", size, _mean(largest), loss, (trust,), rows)
 
 
 def _trust(found: Sequence[Moved], start: Start, over: Over, measured: Quantity) -> BoundRow:
@@ -142,7 +141,7 @@ def _descent(move: Move, start: Start, change: Change, whole: Moved) -> Descent:
         measured=_falls_until(start, change, motions),
         inputs=start.loss.counted,
     )
-    return Descent(move, cosine, row)
+    return Descent(move, cosine, (row,))
 
 
 def _falls_until(start: Start, change: Change, motions: Mapping[str, Motion]) -> Quantity:

@@ -32,27 +32,41 @@ class GradientPoint:
     """A move of one size: the relative step of every tensor, or for a pair the t of a + t(b - a).
 
     `gradient_change` is the largest of the tensors'; under noise the mean over draws of it. `loss`
-    is the mean cross entropy where all tensors have moved. `trust` has the unit of
-    `gradient_change`, `loss_change`, which bounds loss minus the starting loss, is in nats.
+    is the mean cross entropy where all tensors have moved. In `bounds`, `deep_relative_trust` has
+    the unit of `gradient_change`; `loss_change`, of loss minus the starting loss, is in nats.
     """
 
     move: Move
     size: float
     gradient_change: Quantity
     loss: Quantity
-    trust: BoundRow
+    bounds: tuple[BoundRow, ...]
     tensors: tuple[TensorGradient, ...]
-    loss_change: BoundRow | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def trust(self) -> BoundRow:
+        """Deep relative trust of the realised steps."""
+        return next(row for row in self.bounds if row.name == "deep_relative_trust")
+
+    @property
+    def loss_change(self) -> BoundRow | None:
+        """What Lemma 1 allows; None under noise."""
+        return next((row for row in self.bounds if row.name == "loss_change"), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Descent:
     """How far the loss falls along a move, as it is modelled and as it was measured.
 
-    `smallest_cosine` is over the moved tensors, of the angle between the move and -g.
-    `max_relative_step` is the largest relative step of a tensor.
+    `smallest_cosine` is over the moved tensors, of the angle between the move and -g. The one row
+    of `bounds`, `max_relative_step`, is the relative step of the tensor that moves most.
     """
 
     move: Move
     smallest_cosine: Quantity
-    max_relative_step: BoundRow
+    bounds: tuple[BoundRow, ...]
+
+    @property
+    def max_relative_step(self) -> BoundRow:
+        """What Lemma 2 allows, beside what was measured."""
+        return next(row for row in self.bounds if row.name == "max_relative_step")

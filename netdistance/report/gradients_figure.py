@@ -80,7 +80,7 @@ def _draw_losses(axes: Axes, places: Sequence[GradientPoint], report: Report) ->
     _line(axes, places, [place.loss for place in places], label=label, **_ALL)
     start = None if report.reference_loss is None else point(report.reference_loss)
     if start is not None:
-        lemma = [_sum(start, p.loss_change.value) for p in places if p.loss_change is not None]
+        lemma = [_sum(start, row.value) for p in places if (row := p.loss_change) is not None]
         if lemma:
             label = "estimated: at most, by Lemma 1 from the sizes tried"
             _line(axes, places, lemma, label=label, **_ESTIMATE)
