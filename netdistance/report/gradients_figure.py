@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from netdistance.quantities import Estimate, Quantity, point
@@ -31,7 +30,7 @@ def gradients_figure(report: Report) -> Figure:
     """A column for each move: relative gradient change above, loss below, both on log axes."""
     found = {move: [p for p in report.gradients or () if p.move == move] for move in _PANELS}
     moves = [move for move, places in found.items() if places]
-    figure = Figure(figsize=(2.0 + 3.4 * len(moves), 6.8), layout="constrained")
+    figure = Figure(figsize=(1.0 + 3.5 * len(moves), 6.9), layout="constrained")
     panels = figure.subplots(2, len(moves), sharey="row", sharex="col", squeeze=False)
     for above, below, move in zip(*panels, moves, strict=True):
         title, xlabel = _PANELS[move]
@@ -44,11 +43,11 @@ def gradients_figure(report: Report) -> Figure:
             if len(sizes := {place.size for place in found[move]}) == 1:
                 # matplotlib's own limits around one place of a log axis are 1e-300 of it apart
                 axes.set_xlim(min(sizes) / 10.0, max(sizes) * 10.0)
+            axes.minorticks_off()
             axes.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)
             axes.set_axisbelow(True)
     panels[0, 0].set_ylabel("relative change of the gradient")
     panels[1, 0].set_ylabel("mean loss, nats")
-    _name_depth(figure, list(panels.flat), len(found[moves[0]][0].tensors))
     shown = {
         label: handle
         for axes in panels.flat
@@ -63,8 +62,8 @@ def gradients_figure(report: Report) -> Figure:
 
 def _draw_changes(axes: Axes, places: Sequence[GradientPoint]) -> None:
     """A thin line for each tensor, and deep relative trust apart from them."""
-    for at, color in enumerate(_depth_colors(places)):
-        _line(axes, places, [p.tensors[at].gradient_change for p in places], color=color)
+    for at, style in enumerate(_depth_styles(places)):
+        _line(axes, places, [p.tensors[at].gradient_change for p in places], **style)
     trust = [place.trust.value for place in places]
     _line(axes, places, trust, label="modelled: deep relative trust", **_MODEL)
     axes.axhline(1.0, color="#777777", linewidth=0.8)
@@ -72,10 +71,10 @@ def _draw_changes(axes: Axes, places: Sequence[GradientPoint]) -> None:
 
 def _draw_losses(axes: Axes, places: Sequence[GradientPoint], report: Report) -> None:
     """The loss as all tensors move, and as each alone does; what Lemma 1 allows; the start."""
-    for at, color in enumerate(_depth_colors(places)):
+    for at, style in enumerate(_depth_styles(places)):
         alone = [loss for p in places if (loss := p.tensors[at].loss) is not None]
         if alone:
-            _line(axes, places, alone, color=color)
+            _line(axes, places, alone, **style)
     label = "measured: all tensors move (noise: mean, 2 standard errors)"
     _line(axes, places, [place.loss for place in places], label=label, **_ALL)
     start = None if report.reference_loss is None else point(report.reference_loss)
@@ -97,28 +96,24 @@ def _line(
 ) -> None:
     """What has a number above 0, joined; two standard errors where there are some."""
     kept = [(p.size, q) for p, q in zip(places, values, strict=True) if (point(q) or 0.0) > 0.0]
+    if not kept:
+        return
     style = {"linewidth": 0.9, **style}
     if len(kept) == 1:
         style.setdefault("marker", ".")
-    errors = [two_errors(q) if isinstance(q, Estimate) else (0.0, 0.0) for _, q in kept]
-    axes.errorbar(
-        [size for size, _ in kept],
-        [point(q) or 0.0 for _, q in kept],
-        yerr=[[error[side] for error in errors] for side in (0, 1)] if kept else None,
-        elinewidth=0.6,
-        **style,  # type: ignore[arg-type]
-    )
+    xs, ys = [size for size, _ in kept], [point(q) or 0.0 for _, q in kept]
+    axes.plot(xs, ys, **style)  # type: ignore[arg-type]
+    for size, value in kept:
+        if isinstance(value, Estimate) and value.stderr:
+            less, more = two_errors(value)
+            ends = [value.value - less, value.value + more]
+            axes.plot([size, size], ends, color=style["color"], linewidth=0.6)
 
 
-def _depth_colors(places: Sequence[GradientPoint]) -> list[tuple[float, ...]]:
-    count = len(places[0].tensors)
-    return [_DEPTH(at / max(1, count - 1)) for at in range(count)]
-
-
-def _name_depth(figure: Figure, panels: Sequence[Axes], count: int) -> None:
-    """What the colours of thin lines mean: where in the network a tensor is."""
-    scale = ScalarMappable(Normalize(0.0, 1.0), _DEPTH)
-    bar = figure.colorbar(scale, ax=panels, shrink=0.5, aspect=40, pad=0.01)
-    bar.set_ticks([0.0, 1.0], labels=["first", f"last\nof {count}"], fontsize=8)
-    bar.set_label("thin: each tensor (loss: moved alone)", fontsize=8)
-    bar.outline.set_visible(False)
+def _depth_styles(places: Sequence[GradientPoint]) -> list[dict[str, object]]:
+    """The shade of each tensor, the first and the last named: those between are between."""
+    last = len(places[0].tensors) - 1
+    styles: list[dict[str, object]] = [{"color": _DEPTH(i / max(1, last))} for i in range(last + 1)]
+    styles[-1]["label"] = "measured: the last tensor"
+    styles[0]["label"] = "measured: the first tensor (loss: moved alone)"
+    return styles
