@@ -32,7 +32,7 @@ def along_step(start: Start, sizes: Sequence[float], progress: Progress = SILENT
     Costs for each size a backward pass and a forward for every tensor, over all inputs.
     """
     change = start.downhill()
-    points, found = [], list[Moved]()
+    points, found = list[GradientPoint](), list[Moved]()
     with progress.task("down the gradient", len(sizes) * (1 + len(change))) as advance:
         for size in sizes:
             found.append(start.moved(change, size))
@@ -62,7 +62,7 @@ def along_noise(
 def along_pair(start: Start, other: State, progress: Progress = SILENT) -> Found:
     """The way from a to b, of which the tensors that move here are moved."""
     change = start.toward(other)
-    points, found = [], list[Moved]()
+    points, found = list[GradientPoint](), list[Moved]()
     with progress.task("from a to b", len(PLACES)) as advance:
         for t in PLACES:
             found.append(start.moved(change, t))
@@ -86,13 +86,18 @@ def _on_ray(
     )
     largest, loss = _largest(last), _number(last.loss)
     pulls = [
-        Pull(m.step, m.inner, max(earlier.tensors[n].change for earlier in found))
+        Pull(m.step, m.inner, _most_on_the_way([moved.tensors[n].change for moved in found]))
         for n, m in last.tensors.items()
     ]
     changed = Exact(last.loss - start.value) if isinstance(loss, Exact) else loss
     bound = loss_change_row(pulls, measured=changed, inputs=start.loss.counted)
     trust = _trust([last], start, "known", largest)
     return GradientPoint(move, size, largest, loss, (trust, bound), rows)
+
+
+def _most_on_the_way(changes: Sequence[float]) -> float:
+    """The largest, NaN where one is: max would keep or lose it by its place."""
+    return max(changes) if all(map(math.isfinite, changes)) else math.nan
 
 
 def _of_draws(size: float, found: Sequence[Moved], start: Start) -> GradientPoint:
@@ -117,10 +122,8 @@ def _trust(found: Sequence[Moved], start: Start, over: Over, measured: Quantity)
     moving = [n for n in weights if any(moved.tensors[n].step for moved in found)]
     steps = [[moved.tensors[n].relative_step for n in moving] for moved in found]
     unknown = [step.reason for row in steps for step in row if isinstance(step, Skipped)]
-    inputs, assumptions = (
-        start.loss.counted,
-        (MODEL, f"product over {count(len(moving), 'weight')}"),
-    )
+    assumptions = (MODEL, f"product over {count(len(moving), 'weight')}")
+    inputs = start.loss.counted
     if unknown:
         why = Skipped(f"a weight has no relative step: {unknown[0]}")
         row = modelled_row(why, assumptions, over=over, inputs=inputs)

@@ -19,7 +19,7 @@ _PANELS: dict[Move, tuple[str, str]] = {
     "pair": ("along a + t(b - a)", "t"),
 }
 # from light at the input to dark at the output: one hue that grey paper and colour blindness keep
-_DEPTH = LinearSegmentedColormap.from_list("depth", ("#EBCBDD", "#CC79A7", "#47152F"))
+_DEPTH = LinearSegmentedColormap.from_list("depth", ("#E0A6C6", "#CC79A7", "#47152F"))
 # dotted and of the colour that models have in `bound_figure`
 _MODEL = {"color": "#D55E00", "linestyle": ":", "linewidth": 2.0}
 _ESTIMATE = {"color": "#0072B2", "linestyle": "--", "linewidth": 1.2}

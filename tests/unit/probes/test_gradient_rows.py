@@ -200,11 +200,12 @@ def _inputs(loss: MeanLoss) -> torch.Tensor:
 
 def test_a_loss_that_is_not_finite_has_a_reason() -> None:
     start = relu_start()
-    points, _ = along_step(start, (1e300,))
-    for value in (points[0].loss, points[0].gradient_change):
+    points, _ = along_step(start, (0.1, 1e120))
+    for value in (points[1].loss, points[1].gradient_change):
         assert isinstance(value, Skipped) and "not finite" in value.reason
-    assert points[0].loss_change is not None
-    assert isinstance(points[0].loss_change.value, Skipped)
+    # a largest change that is known up to there would hide that it is not known there
+    assert points[1].loss_change is not None
+    assert isinstance(points[1].loss_change.value, Skipped)
     (place,) = along_noise(start, (1e300,), draws=2, seed=0)
     assert isinstance(place.loss, Skipped) and isinstance(place.gradient_change, Skipped)
 
@@ -218,6 +219,12 @@ def test_trust_that_overflows_keeps_its_sum() -> None:
 def smooth_points(sizes: tuple[float, ...]) -> tuple[GradientPoint, ...]:
     loss = tanh_problem()
     return along_step(Start.of(loss, loss.network.parameters), sizes)[0]
+
+
+def test_trust_counts_tensors_with_two_or_more_axes_alone() -> None:
+    (place,) = smooth_points((0.1,))
+    assert [row.tensor for row in place.tensors] == ["0.weight", "0.bias", "3.weight", "3.bias"]
+    assert number(place.trust.value) == pytest.approx(1.1**2 - 1.0, rel=1e-9)
 
 
 def test_lemma_1_holds_where_the_way_is_sampled_densely() -> None:
