@@ -1,4 +1,4 @@
-"""Figure 1 of arXiv 2002.03432: gradient breakdown in MNIST networks of two and sixteen layers.
+"""As in Figure 1 of arXiv 2002.03432: gradient breakdown with two and with sixteen layers.
 
 Each network, ReLU of width 784 with biases, is trained by Fromage on the 10,000 images of the MNIST
 test set and then asked how far it may step down its own gradient:
