@@ -1,8 +1,8 @@
 """netdistance: how far apart are two neural networks, and how much does it matter?
 
-The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width` and `train`, each
-with its options; `read_report` and `render` for what they return; and the parts that are useful
-alone. Importing this package imports nothing heavy: a name is loaded when it is used.
+The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients` and `train`,
+each with its options; `read_report` and `render` for what they return; and the parts that are
+useful alone. Importing this package imports nothing heavy: a name is loaded when it is used.
 `__init__.pyi` says what types they have.
 """
 
@@ -16,6 +16,7 @@ _HOMES = {
     "CompareOptions": "netdistance.studies.compare",
     "Estimate": "netdistance.quantities",
     "Exact": "netdistance.quantities",
+    "GradientsOptions": "netdistance.studies.gradients",
     "Interval": "netdistance.quantities",
     "PerturbOptions": "netdistance.studies.perturb",
     "Quantity": "netdistance.quantities",
@@ -27,6 +28,7 @@ _HOMES = {
     "WidthOptions": "netdistance.studies.width",
     "compare": "netdistance.studies.compare",
     "conv_norm": "netdistance.linalg.conv_norm",
+    "gradients": "netdistance.studies.gradients",
     "open_checkpoint": "netdistance.checkpoints",
     "perturb": "netdistance.studies.perturb",
     "point": "netdistance.quantities",

@@ -17,6 +17,8 @@ from netdistance.report.saved import read_report as read_report
 from netdistance.report.text import render_text as render_text
 from netdistance.studies.compare import CompareOptions as CompareOptions
 from netdistance.studies.compare import compare as compare
+from netdistance.studies.gradients import GradientsOptions as GradientsOptions
+from netdistance.studies.gradients import gradients as gradients
 from netdistance.studies.perturb import PerturbOptions as PerturbOptions
 from netdistance.studies.perturb import perturb as perturb
 from netdistance.studies.sensitivity import SensitivityOptions as SensitivityOptions

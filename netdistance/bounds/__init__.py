@@ -13,4 +13,6 @@ BOUND_NAMES = (
     "neuron_certificate",
     "spectral_product",
     "input_lipschitz",
+    "max_relative_step",
+    "loss_change",
 )

@@ -20,7 +20,9 @@ class _LazyGroup(click.Group):
     """Commands by name, each imported when it is used: `--help` of one does not pay for another."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["demo", "compare", "perturb", "sensitivity", "width", "train", "render"]
+        return [
+            "demo", "compare", "perturb", "sensitivity", "width", "gradients", "train", "render",
+        ]  # fmt: skip
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from netdistance.cli.comma_separated import comma_separated
 from netdistance.cli.output import Outputs, emit, output_options, print_text
 from netdistance.cli.terminal import terminal_progress
 from netdistance.report.files import make_folder, write_atomically
-
-Parsed = Callable[[click.Context, click.Parameter, str], tuple[Any, ...]]
-
-
-def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
-    """A callback that reads values of one type between commas."""
-
-    def parse(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Any, ...]:
-        try:
-            return tuple(convert(part.strip()) for part in value.split(",") if part.strip())
-        except ValueError as error:
-            what = f"{value!r}: expected {name} separated by commas"
-            raise click.BadParameter(what, ctx=ctx, param=param) from error
-
-    return parse
 
 
 @click.command("train")
@@ -60,7 +45,7 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
 @click.option(
     "--optimizer",
     "optimizers",
-    callback=_comma_separated(str, "names"),
+    callback=comma_separated(str, "names"),
     metavar="NAME,...",
     default="fromage,sgd,adamw",
     show_default=True,
@@ -70,7 +55,7 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
 @click.option(
     "--lr",
     "lrs",
-    callback=_comma_separated(float, "numbers"),
+    callback=comma_separated(float, "numbers"),
     metavar="NUMBER,...",
     default="0.01",
     show_default=True,
@@ -88,7 +73,7 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
 @click.option(
     "--depth",
     "depths",
-    callback=_comma_separated(int, "whole numbers"),
+    callback=comma_separated(int, "whole numbers"),
     metavar="N,...",
     default="3",
     show_default=True,

@@ -40,7 +40,7 @@ class RelativeGaussian:
 
     def ascend(self, extent: Tensor, gradient: Tensor) -> Tensor | None:
         """The gradient with the norm of the extent."""
-        norm = float(torch.linalg.vector_norm(gradient))
+        norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
         return gradient * (float(extent) / norm) if 0.0 < norm < float("inf") else None
 
     def energy(self, extent: Tensor, gradient: Tensor) -> Tensor:

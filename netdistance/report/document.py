@@ -13,15 +13,17 @@ from typing import Any, Literal, get_args
 import netdistance
 from netdistance import quantities
 from netdistance.quantities import Quantity
+from netdistance.report.bound_row import BoundRow as BoundRow
+from netdistance.report.bound_row import Over as Over
+from netdistance.report.bound_row import Standing as Standing
 from netdistance.report.escape import shortened
+from netdistance.report.gradient_rows import Descent, GradientPoint
 from netdistance.report.optional import OPTIONAL
 from netdistance.report.run_rows import RunRow
 from netdistance.report.width_rows import Against, Curvature, WidthRow
 
 SCHEMA_VERSION = 1
 
-Standing = Literal["certified", "estimated", "modelled"]
-Over = Literal["ball", "draws", "known"]
 Scope = Literal["weights", "all"]
 Scheme = Literal["telescoping", "swap_in", "swap_out"]
 
@@ -76,22 +78,6 @@ class TensorRow:
     layer: str
     metrics: Mapping[str, Quantity]
     tied_to: str | None = field(default=None, metadata=OPTIONAL)
-
-
-@dataclass(frozen=True, slots=True)
-class BoundRow:
-    """A bound, what standing it has, and the largest measurement on the same inputs beside it."""
-
-    name: str
-    standing: Standing
-    over: Over
-    inputs: int | None
-    value: Quantity
-    measured: Quantity
-    assumptions: tuple[str, ...] = ()
-    log1p_sum: Quantity | None = field(default=None, metadata=OPTIONAL)
-    log10: Quantity | None = field(default=None, metadata=OPTIONAL)
-    top1_unchanged: Quantity | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +223,8 @@ class Report:
     width: tuple[WidthRow, ...] | None = field(default=None, metadata=OPTIONAL)
     curvature: Curvature | None = field(default=None, metadata=OPTIONAL)
     against: Against | None = field(default=None, metadata=OPTIONAL)
+    gradients: tuple[GradientPoint, ...] | None = field(default=None, metadata=OPTIONAL)
+    descent: tuple[Descent, ...] | None = field(default=None, metadata=OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:

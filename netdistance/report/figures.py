@@ -22,6 +22,7 @@ from netdistance.report.attribution_figure import (
 )
 from netdistance.report.bound_figure import Panel, bound_versus_actual, draw_panels, perturb_figure
 from netdistance.report.document import Report
+from netdistance.report.gradients_figure import gradients_figure
 from netdistance.report.layer_figure import layer_figure
 from netdistance.report.sections import sections_of
 from netdistance.report.sensitivity_figure import sensitivity_figure
@@ -111,6 +112,7 @@ def _effects(report: Report) -> tuple[tuple[object, Callable[[Axes, Report], Non
 
 _FIGURES: dict[str, Callable[[Report], Figure]] = {
     "compare": _compare_figure,
+    "gradients": gradients_figure,
     "perturb": perturb_figure,
     "sensitivity": sensitivity_figure,
     "train": train_figure,

@@ -13,6 +13,7 @@ _TITLES = {
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",
     "width": "How far each layer, and all of them, may move before the criterion fails",
+    "gradients": "How far the gradient of each tensor changes along a move, and the loss there",
     "train": "How the runs ended and went: losses, deep relative trust, norms of the weights",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netdistance.report.compare_text import compare_lines
 from netdistance.report.document import Report
+from netdistance.report.gradients_text import gradients_lines
 from netdistance.report.layers import Grouping
 from netdistance.report.layout import Lines, paragraph
 from netdistance.report.perturb_text import perturb_lines
@@ -15,6 +16,7 @@ from netdistance.report.width_text import width_lines
 from netdistance.report.wording import names
 
 _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
+    "gradients": gradients_lines,
     "perturb": perturb_lines,
     "sensitivity": sensitivity_lines,
     "train": train_lines,

@@ -68,7 +68,7 @@ def _draw(
     axes.errorbar(
         [mean.value for _, mean in means],
         [place for place, _ in means],
-        xerr=[[_two_errors(mean)[side] for _, mean in means] for side in (0, 1)],
+        xerr=[[two_errors(mean)[side] for _, mean in means] for side in (0, 1)],
         fmt=marker,
         color=color,
         capsize=3,
@@ -91,7 +91,7 @@ def _draw(
     )
 
 
-def _two_errors(mean: Estimate) -> tuple[float, float]:
+def two_errors(mean: Estimate) -> tuple[float, float]:
     """Two standard errors down and up, of the logarithm, so that none reaches 0."""
     factor = math.exp(2.0 * mean.stderr / mean.value)
     return mean.value - mean.value / factor, mean.value * factor - mean.value

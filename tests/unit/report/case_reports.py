@@ -28,6 +28,7 @@ from netdistance.report.document import (
     Threshold,
     Verdict,
 )
+from tests.unit.report.gradients_cases import gradients
 from tests.unit.report.train_cases import trained, training
 from tests.unit.report.width_cases import width
 
@@ -268,6 +269,11 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("width of two", width(PROVENANCE, "0", "2", against=True)),
     ("hostile widths", width(PROVENANCE, *HOSTILE, against=True)),
     ("no width", width(PROVENANCE, "0", radius=Skipped("not <b>reached</b>"), against=True)),
+    ("gradients", gradients(PROVENANCE, "0.weight", sizes=(0.1,))),
+    ("gradients of a pair", gradients(PROVENANCE, "0.weight", "2.weight", pair=True)),
+    ("gradients of many", gradients(PROVENANCE, *LONG, sizes=(0.01, 0.1, 1.0, 10.0))),
+    ("hostile gradients", gradients(PROVENANCE, *HOSTILE, pair=True)),
+    ("no gradients", gradients(PROVENANCE, "0", change=Skipped("not <b>finite</b>"), pair=True)),
     ("nothing swept", Report("perturb", {}, Verdict("No level."), sweep=())),
     ("no runs", Report("train", {}, Verdict("No run."), runs=())),
     (
