@@ -61,10 +61,12 @@ def test_a_run_leaves_its_files_and_a_row(tmp_path):
     (row,) = report.runs
     assert (row.status, row.optimizer, row.depth, row.width) == ("finished", "fromage", 2, 8)
     folder = out / run_id(SETTINGS)
-    assert sorted(path.name for path in out.iterdir()) == [folder.name, f"{folder.name}.jsonl"]
+    names = [folder.name, f"{folder.name}.jsonl", "test_inputs.npy"]
+    assert sorted(path.name for path in out.iterdir()) == names
     assert sorted(path.name for path in folder.iterdir()) == [
         "final.safetensors",
         "initial.safetensors",
+        "network.py",
         "result.json",
     ]
     weights = load_file(folder / "initial.safetensors")
@@ -156,7 +158,7 @@ def test_two_runs_give_the_same_bits_and_leave_the_global_generator_alone(tmp_pa
     assert torch.equal(torch.random.get_rng_state(), state)
     assert both[0].runs == both[1].runs
     files = [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
-    assert len(files) == 8
+    assert len(files) == 11
     for path in files:
         twin = tmp_path / "b" / path.relative_to(tmp_path / "a")
         assert path.read_bytes() == twin.read_bytes()
