@@ -82,10 +82,7 @@ def _draw(
     bars = axes.errorbar(
         [mean for _, _, mean in means],
         [place for place, _, _ in means],
-        xerr=[
-            [mean - row.interval.get("lower_95", mean) for _, row, mean in means],
-            [row.interval.get("upper_95", mean) - mean for _, row, mean in means],
-        ],
+        xerr=list(zip(*(_errors(row, mean) for _, row, mean in means), strict=True)) or None,
         fmt=marker,
         color=color,
         capsize=3,
@@ -107,3 +104,9 @@ def _draw(
         label=f"{which}worst found: a shorter one may exist",
     )
     return [bars, places]
+
+
+def _errors(row: WidthRow, mean: float) -> tuple[float, float]:
+    """Down and up to the ends of the 95% interval; a report of before has none."""
+    low, high = (row.interval.get(key, mean) for key in ("lower_95", "upper_95"))
+    return mean - low, high - mean
