@@ -84,10 +84,10 @@ def curvature(
     """Of the Hessian in all parameters; the relative trace is of `moved` alone.
 
     Eigenvalues are searched and traces sampled in the network's own dtype, float32 or wider: a
-    quarter of the time on a small convolutional network. What is said of an eigenvalue is computed in float64. Skipped with the reason
-    where the network cannot be differentiated twice. Cost: at most 48 Hessian-vector products for
-    the eigenvalues and one for each of them, and two for each draw; one is a forward and about
-    three backward passes.
+    quarter of the time on a small convolutional network. What is said of an eigenvalue is computed
+    in float64. Skipped with the reason where the network cannot be differentiated twice. Cost: at
+    most 48 Hessian-vector products for the eigenvalues and one for each of them, and two for each
+    draw; one is a forward and about three backward passes.
     """
     exact = Hessian(loss.in_float64(), loss.network.parameters)
     half = any(loss.state[n].dtype in (torch.float16, torch.bfloat16) for n in exact.names)
