@@ -6,8 +6,7 @@ import itertools
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -18,8 +17,7 @@ from netdistance.optim.layerwise import FloatRule, Number, Rule, TensorRule
 _FLOATS, _TENSORS = FloatRule(), TensorRule()
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A parameter that has a gradient. A complex one is seen as pairs of real numbers."""
 
     parameter: Tensor
@@ -105,9 +103,9 @@ class LayerwiseOptimizer(Optimizer):
 
     def _step_group(self, group: dict[str, Any]) -> None:
         layers = [
-            Layer(parameter, real(parameter), real(parameter.grad))
+            Layer(parameter, real(parameter), real(gradient))
             for parameter in group["params"]
-            if parameter.grad is not None and parameter.numel() > 0
+            if (gradient := parameter.grad) is not None and parameter.numel() > 0
         ]
         compiling = torch.compiler.is_compiling()
         by_tensors = group["capturable"] or group["differentiable"] or compiling
@@ -144,7 +142,8 @@ def _buckets(
     """One layer at a time, or all of one device and dtype: by default on CUDA only."""
     buckets: dict[object, list[Layer]] = {}
     for number, layer in enumerate(layers):
-        device, dtype = layer.weight.device, layer.weight.dtype
-        together = foreach if foreach is not None else device.type == "cuda" and not by_tensors
-        buckets.setdefault((device, dtype) if together else number, []).append(layer)
+        weight = layer.weight
+        together = foreach if foreach is not None else weight.is_cuda and not by_tensors
+        place = (weight.device, weight.dtype) if together else number
+        buckets.setdefault(place, []).append(layer)
     return buckets.values()

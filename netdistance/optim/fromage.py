@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -111,7 +112,7 @@ class Fromage(LayerwiseOptimizer):
             rule.shrink(weights, self._caps(group["p_bound"], layers, weight_norms), steps)
 
     def _caps(
-        self, p_bound: float, layers: list[Layer], norms_before: list[Number]
+        self, p_bound: float, layers: list[Layer], norms_before: Sequence[Number]
     ) -> list[Number]:
         """The largest norm that each parameter may have."""
         caps = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -81,7 +80,7 @@ class LARS(LayerwiseOptimizer):
             return
         buffers = [self._buffer(layer.parameter) for layer in layers]
         # V grows along the step, so the sign that takes the step from W is turned
-        grown = [replace(step, keep=group["momentum"], add=-step.add) for step in steps]
+        grown = [step._replace(keep=group["momentum"], add=-step.add) for step in steps]
         rule.move(buffers, grown)
         rule.move(weights, [Step(buffer, 1.0, -1.0) for buffer in buffers])
 

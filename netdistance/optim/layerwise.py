@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -35,14 +34,13 @@ Number = float | Tensor  # a Python float, or a 0-dimensional tensor
 
 # Outside of this range lr |W| / scale is not safe to hand to a float32 kernel as a scalar.
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 1e-30, 1e30
-# Up to this many elements two passes stay in the cache, and cost less than the views of one.
-_SMALL = 2**15
+# Below it the one pass of _combine, which takes 1 - keep of the tensor away, loses digits.
+_LEAST_KEPT = 0.5
 # Outside of this one it is not safe to divide a whole tensor by it for a while.
 _SMALLEST_DIVISOR, _LARGEST_DIVISOR = 1e-15, 1e15
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """What becomes of a tensor: keep tensor + add direction."""
 
     direction: Tensor  # the shape of the tensor
@@ -56,7 +54,7 @@ class Rule(Protocol):
     def number(self, value: Number, beside: Tensor) -> Number:
         """A setting that may be a tensor, for arithmetic beside a tensor of parameters."""
 
-    def norms(self, tensors: Sequence[Tensor]) -> list[Number]:
+    def norms(self, tensors: Sequence[Tensor]) -> Sequence[Number]:
         """|tensor|_F of each."""
 
     def step(
@@ -80,9 +78,9 @@ class FloatRule:
         """The value as a Python float; waits for the device of a tensor."""
         return float(value)
 
-    def norms(self, tensors: Sequence[Tensor]) -> list[Number]:
+    def norms(self, tensors: Sequence[Tensor]) -> Sequence[Number]:
         """|tensor|_F of each as a Python float."""
-        return [*frobenius_norms(tensors)]
+        return frobenius_norms(tensors)
 
     def step(
         self, direction: Tensor, *, weight_norm: Number, scale: Number, lr: Number, keep: Number
@@ -103,11 +101,7 @@ class FloatRule:
 
     def move(self, targets: Sequence[Tensor], steps: Sequence[Step]) -> None:
         """Take each step in place; those that change nothing leave the bits alone."""
-        pairs = [
-            (target, step)
-            for target, step in zip(targets, steps, strict=True)
-            if step.keep != 1.0 or step.add != 0.0
-        ]
+        pairs = [pair for pair in zip(targets, steps, strict=True) if pair[1][1:] != (1.0, 0.0)]
         together = [pair for pair in pairs if len(pairs) > 1 and _is_divisor(pair[1].add)]
         if together:
             _combine_together(*zip(*together, strict=True))
@@ -131,7 +125,7 @@ class TensorRule:
         """The value; a tensor in float64, where the device has it."""
         return value.reshape(()).to(norm_dtype(beside)) if isinstance(value, Tensor) else value
 
-    def norms(self, tensors: Sequence[Tensor]) -> list[Number]:
+    def norms(self, tensors: Sequence[Tensor]) -> Sequence[Number]:
         """|tensor|_F of each as a tensor."""
         return [frobenius_tensor(tensor) for tensor in tensors]
 
@@ -196,19 +190,24 @@ def _combine_together(targets: Sequence[Tensor], steps: Sequence[Step]) -> None:
         torch._foreach_copy_(list(targets), wide)
 
 
-def _same_layout(target: Tensor, direction: Tensor) -> bool:
-    flat = target.is_contiguous() and direction.is_contiguous()
-    return flat and target.dtype == direction.dtype
-
-
 def _combine(target: Tensor, direction: Tensor, *, keep: float, add: float) -> None:
     """The target as keep target + add direction, in place, rounded once to its dtype."""
     if target.dtype in (torch.float16, torch.bfloat16):
         target.copy_(widened(target).mul_(keep).add_(direction, alpha=add))
     elif keep == 1.0:
         target.add_(direction, alpha=add)
-    elif target.numel() > _SMALL and _same_layout(target, direction):
-        # addr is the one torch kernel that scales both terms: a third less time than two passes
-        target.view(-1, 1).addr_(direction.view(-1), target.new_ones(1), beta=keep, alpha=add)
+    elif keep > _LEAST_KEPT and _is_divisor(add) and _in_one_order(target, direction):
+        # the one kernel on a CPU that scales both terms in one pass: SGD with weight decay,
+        # target - rate (direction + decay target) at rate = -add, rate decay = 1 - keep
+        torch._fused_sgd_(
+            [target], [direction], [], lr=-add, weight_decay=(keep - 1.0) / add, momentum=0.0,
+            dampening=0.0, nesterov=False, maximize=False, is_first_step=False,
+        )  # fmt: skip
     else:
         target.mul_(keep).add_(direction, alpha=add)
+
+
+def _in_one_order(target: Tensor, direction: Tensor) -> bool:
+    """Whether elements of both are in memory one after another, on a CPU and of one dtype."""
+    flat = target.is_contiguous() and direction.is_contiguous()
+    return flat and target.is_cpu and target.dtype == direction.dtype

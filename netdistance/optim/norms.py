@@ -11,6 +11,8 @@ from torch import Tensor
 # A float32 sum drifts with its number of terms: vector_norm on CPU is off by 2e-4 at 8M elements,
 # blocks of this size summed in float64 by 5e-7 (torch 2.13).
 _BLOCK = 2**20
+# above the root of the smallest normal number no square that counts has underflowed: float32
+_SAFE = 1e-15
 
 
 def widened(tensor: Tensor) -> Tensor:
@@ -31,12 +33,15 @@ def frobenius(tensor: Tensor) -> float:
     5e-40
     """
     norm = _plain_norm(tensor)
-    return norm if _is_safe(norm, tensor.dtype) else _scaled_norm(tensor)
+    # most are safe in every dtype: asking a tensor for its own costs as much as the rest
+    if _SAFE < norm < math.inf or _is_safe(norm, tensor.dtype):
+        return norm
+    return _scaled_norm(tensor)
 
 
 def frobenius_norms(tensors: Sequence[Tensor]) -> list[float]:
     """`frobenius` of each; those on an accelerator are read together, in one wait."""
-    if len(tensors) == 1 or tensors[0].device.type == "cpu":
+    if len(tensors) == 1 or tensors[0].is_cpu:
         return [frobenius(tensor) for tensor in tensors]
     return norms_in_one_read(tensors)
 
@@ -78,8 +83,7 @@ def scaled_to_one(tensor: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _is_safe(norm: float, dtype: torch.dtype) -> bool:
-    # above the root of the smallest normal number no square that counts has underflowed
-    return (1e-150 if dtype == torch.float64 else 1e-15) < norm < math.inf
+    return (1e-150 if dtype == torch.float64 else _SAFE) < norm < math.inf
 
 
 def _scaled_norm(tensor: Tensor) -> float:
@@ -91,7 +95,7 @@ def _scaled_norm(tensor: Tensor) -> float:
 
 
 def _plain_norm(tensor: Tensor) -> float:
-    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+    if not (tensor.is_cpu and tensor.is_contiguous()):
         wide = torch.promote_types(tensor.dtype, torch.float32)
         return float(torch.linalg.vector_norm(tensor, dtype=wide))
     flat = tensor if tensor.ndim == 1 else tensor.view(-1)

@@ -12,8 +12,9 @@ from torch import Tensor
 from netdistance.bounds.gradients import NoGradientError
 from netdistance.errors import InputError
 from netdistance.networks.load import State
+from netdistance.probes.crossing import LEAST, MOST, first_crossing
 from netdistance.probes.mean_loss import MeanLoss
-from netdistance.probes.minimum_width import LEAST, MOST, Change, first_crossing
+from netdistance.probes.minimum_width import Change
 from netdistance.probes.noise import RELATIVE_GAUSSIAN
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.wording import percent
@@ -130,9 +131,15 @@ class Start:
         """The level, going up along a ray, up to which the loss was found below the start.
 
         Levels are tried as for a radius of `minimum_width`: from 0.0001 up to 10, four a decade,
-        then by bisection to 0.01%. A rise and fall between two of them is not seen.
+        then closed in on, to 0.01%. A rise and fall between two of them is not seen.
         """
-        level = first_crossing(lambda level: not self.loss.at(change, level).loss < self.value)
+
+        def excess(level: float) -> float:
+            rise = self.loss.at(change, level).loss - self.value
+            # a loss that is the same, or NaN, is not lower
+            return math.inf if math.isnan(rise) or rise == 0.0 else rise
+
+        level = first_crossing(excess)
         if level == 0.0:
             return Skipped(f"the loss is no lower at {percent(LEAST)}, the smallest step tried")
         if level == math.inf:

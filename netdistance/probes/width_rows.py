@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from netdistance.bounds.gradients import NoGradientError
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import natural_key
-from netdistance.probes.minimum_width import (
-    Change,
-    Minimum,
-    mean_radius,
-    mean_ratio,
-    spread,
-)
+from netdistance.probes.crossing import LEAST
+from netdistance.probes.minimum_width import Change, Minimum
 from netdistance.probes.noise import unit_noise
+from netdistance.probes.over_draws import interval, mean_radius, mean_ratio, spread
 from netdistance.probes.worst_direction import Search
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Exact, Quantity, Skipped
@@ -59,7 +55,8 @@ def measure_width(
             noise = unit_noise(minimum.loss.state, names, seed=seed + draw)
             for group in (group for group in groups if draw < count[group]):
                 change = {name: noise[name] for name in groups[group]}
-                drawn[group].append(minimum.radius(change))
+                near = drawn[group][-1] if draw else LEAST
+                drawn[group].append(minimum.radius(change, near))
                 searches[group].know(change, drawn[group][-1])
                 advance(1)
     start = unit_noise(minimum.loss.state, names, seed=seed)
@@ -84,8 +81,9 @@ def rows_of(found: Sequence[Radii], minimum: Minimum) -> tuple[WidthRow, ...]:
     tolerance, criterion = minimum.tolerance, minimum.criterion
     rows: list[WidthRow] = []
     for part in found:
-        mean, quantiles = mean_radius(part.drawn), spread(part.drawn)
-        rows.append(WidthRow("random", part.layer, tolerance, mean, criterion, quantiles))
+        mean = mean_radius(part.drawn)
+        of_draws = (spread(part.drawn), interval(mean, len(part.drawn)))
+        rows.append(WidthRow("random", part.layer, tolerance, mean, criterion, *of_draws))
         worst = _shortest(part.worst)
         rows.append(WidthRow("worst", part.layer, tolerance, worst, criterion))
     return tuple(rows)
@@ -95,7 +93,9 @@ def ratios(a: Sequence[Radii], b: Sequence[Radii]) -> tuple[WidthRatio, ...]:
     """The radius of b over that of a, part by part, for the same draws."""
     rows: list[WidthRatio] = []
     for of_a, of_b in zip(a, b, strict=True):
-        rows.append(WidthRatio("random", of_a.layer, mean_ratio(of_a.drawn, of_b.drawn)))
+        ratio = mean_ratio(of_a.drawn, of_b.drawn)
+        around = interval(ratio, len(of_a.drawn))
+        rows.append(WidthRatio("random", of_a.layer, ratio, around))
         rows.append(WidthRatio("worst", of_a.layer, _worst_ratio(of_a.worst, of_b.worst)))
     return tuple(rows)
 

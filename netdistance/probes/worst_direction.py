@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from netdistance.probes.minimum_width import LEAST, Change, Minimum, bisected, first_crossing
+from netdistance.probes.crossing import LEAST, RESOLUTION, Tried, crossing
+from netdistance.probes.minimum_width import Change, Minimum
 from netdistance.probes.noise import RELATIVE_GAUSSIAN
 
 # levels at which a random point starts an ascent of its own, beside the weights as they are
@@ -81,31 +82,35 @@ class Search:
 
     def _offer(self, change: Change) -> bool:
         """Take the change if its radius is shorter, known to 1% for now; whether it was."""
-
-        def fails(level: float) -> bool:
-            return self.minimum.fails(change, level)
-
         if self.radius == math.inf:
-            self.know(change, first_crossing(fails))
+            self.know(change, self.minimum.radius(change))
             return self.radius < math.inf
-        high = self.radius * (1.0 - _PROGRESS)
-        if not fails(high):
+        high = self.minimum.tried(change, self.radius * (1.0 - _PROGRESS))
+        if not high.fails:
             return False
-        low = max(LEAST, 0.5 * high)
-        while fails(low):
-            if low == LEAST:
+        while (low := self.minimum.tried(change, _below(high))).fails:
+            if low.level == LEAST:
                 self.know(change, 0.0)
                 return True
-            high, low = low, max(LEAST, 0.5 * low)
-        self.know(change, bisected(fails, low, high, _COARSE))
+            high = low
+        self.know(change, self._closed_in(change, low, high, _COARSE))
         return True
 
     def _refine(self) -> None:
         """The radius along the best direction, to the resolution of the random ones."""
         if not 0.0 < self.radius < math.inf:
             return
-        change, low = self.change, self.radius / (1.0 + 2.0 * _COARSE)
-        if not self.minimum.fails(change, low):
-            self.radius = bisected(
-                lambda level: self.minimum.fails(change, level), low, self.radius
-            )
+        high = self.minimum.tried(self.change, self.radius)
+        low = self.minimum.tried(self.change, self.radius / (1.0 + 2.0 * _COARSE))
+        if high.fails and not low.fails:
+            self.radius = self._closed_in(self.change, low, high, RESOLUTION)
+
+    def _closed_in(self, change: Change, low: Tried, high: Tried, resolution: float) -> float:
+        return crossing(
+            lambda level: self.minimum.tried(change, level).excess, low, high, resolution
+        )
+
+
+def _below(high: Tried) -> float:
+    """Where the loss has risen less than the tolerance if it is convex; half the level at least."""
+    return max(LEAST, high.level * max(0.5, (1.0 - _PROGRESS) * math.exp(-high.excess)))

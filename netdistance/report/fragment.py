@@ -136,6 +136,8 @@ def _table(
 def _row(tag: str, cells: Iterable[str], words: int) -> str:
     parts = (
         f"<{tag} {_WORDS if place < words else _NUMBER}>{_text(cell)}</{tag}>"
+        if cell
+        else f"<{tag}></{tag}>"
         for place, cell in enumerate(cells)
     )
     return f"<tr>{''.join(parts)}</tr>"

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from netdistance.quantities import Estimate, Quantity, point
 from netdistance.report.document import Report
 from netdistance.report.gradient_rows import GradientPoint, Move
-from netdistance.report.width_figure import two_errors
 
 _PANELS: dict[Move, tuple[str, str]] = {
     "step": ("down the gradient", "relative step of each tensor"),
@@ -105,7 +104,7 @@ def _line(
     axes.plot(xs, ys, **style)  # type: ignore[arg-type]
     for size, value in kept:
         if isinstance(value, Estimate) and value.stderr:
-            less, more = two_errors(value)
+            less, more = _two_errors(value)
             ends = [value.value - less, value.value + more]
             axes.plot([size, size], ends, color=style["color"], linewidth=0.6)
 
@@ -117,3 +116,9 @@ def _depth_styles(places: Sequence[GradientPoint]) -> list[dict[str, object]]:
     styles[-1]["label"] = "measured: the last tensor"
     styles[0]["label"] = "measured: the first tensor (loss: moved alone)"
     return styles
+
+
+def _two_errors(mean: Estimate) -> tuple[float, float]:
+    """Two standard errors down and up, of the logarithm, so that none reaches 0."""
+    factor = math.exp(2.0 * mean.stderr / mean.value)
+    return mean.value - mean.value / factor, mean.value * factor - mean.value

@@ -12,7 +12,8 @@ _TITLES = {
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",
-    "width": "How far each layer, and all of them, may move before the criterion fails",
+    "width": "How far each layer, and all of them, may move before the criterion fails; "
+    "of a worst direction found, a shorter one may exist",
     "gradients": "How far the gradient of each tensor changes along a move, and the loss there",
     "train": "How the runs ended and went: losses, deep relative trust, norms of the weights",
 }

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from netdistance.quantities import Estimate, Interval, Quantity, Skipped, point
 from netdistance.report.document import PairingAccount, Report
+from netdistance.report.optional import meaning_of_none
 
 # a plain float is a quantile or a final of a sample; None a final that is not finite
 Number = Quantity | float | None
@@ -170,7 +171,8 @@ def _fields(value: Any, key: str) -> Iterator[_Label | _Number | _Inside]:
         if optional and is_dataclass(member) and not _is_quantity(member):
             yield _Inside(name, member)
         elif member is not None or not optional:
-            yield from _members(member, name)
+            told = meaning_of_none(field.metadata) if member is None else member
+            yield from _members(told, name)
 
 
 def _is_quantity(value: Any) -> bool:

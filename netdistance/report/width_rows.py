@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from netdistance.quantities import Quantity
-from netdistance.report.optional import OPTIONAL
+from netdistance.report.optional import OPTIONAL, for_none
 
 Directions = Literal["random", "worst"]
 Criterion = Literal["loss", "accuracy"]
+EVERY_LAYER = "all together"
+ALL_TOGETHER = for_none(EVERY_LAYER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +20,19 @@ class WidthRow:
     """How far a layer, or every layer together, may move before a criterion fails.
 
     `layer` is None for all of them. `radius` is the relative size |D|_F / |W|_F of the move of each
-    tensor: random, a geometric mean over draws with quantiles over them ("0.0" the smallest);
-    worst, the smallest that was found. The criterion fails where the loss has risen, or the
-    accuracy has fallen, by more than `tolerance`.
+    tensor: random, a geometric mean over draws with quantiles over them ("0.0" the smallest) and
+    its 95% confidence `interval`; worst, the smallest that was found, an upper end of the smallest
+    there is. The criterion fails where the loss has risen, or the accuracy has fallen, by more than
+    `tolerance`.
     """
 
     directions: Directions
-    layer: str | None
+    layer: str | None = field(metadata=ALL_TOGETHER)
     tolerance: float
     radius: Quantity
     criterion: Criterion
     quantiles: Mapping[str, float] = field(default_factory=dict)
+    interval: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,9 @@ class WidthRatio:
     """The radius of b over that of a, in the same directions."""
 
     directions: Directions
-    layer: str | None
+    layer: str | None = field(metadata=ALL_TOGETHER)
     value: Quantity
+    interval: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

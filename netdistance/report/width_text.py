@@ -10,15 +10,14 @@ from netdistance.report.document import Report
 from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.verdicts import titles_of
-from netdistance.report.width_rows import Curvature, Directions, WidthRow
-from netdistance.report.wording import count, percent, plain_number, quantity, without_error
+from netdistance.report.width_rows import EVERY_LAYER, Curvature, Directions, WidthRow
+from netdistance.report.wording import count, percent, plain_number, without_error
 
 _ROWS = 12
-_HEADER = ("layer", "random ± se", "of the draws", "worst found")
+_HEADER = ("layer", "random", "95% interval", "of the draws", "worst found")
 _HEADER_AGAINST = ("layer", "random, a", "random, b", "b / a ± se", "worst, a", "worst, b", "b / a")
-_ALL = "all together"
-# two estimates nearer than so many standard errors are not told apart
-_TOLD_APART = 2.0
+# what the columns beside it leave of 80
+_NAME, _NAME_AGAINST = 24, 17
 
 
 def width_verdict(report: Report) -> str:
@@ -36,8 +35,9 @@ def width_verdict(report: Report) -> str:
 def _verdict_against(report: Report) -> str:
     """Which of two minima is wider, where that can be told."""
     assert report.against is not None
-    name_a, name_b = _titles(report)
-    ratio = next(r.value for r in report.against.ratio if r.directions == "random")
+    name_a, name_b = sides_of(report)
+    row = next(row for row in report.against.ratio if row.directions == "random")
+    ratio = row.value
     first, second = _row(report.width or (), "random"), _row(report.against.width, "random")
     if not isinstance(ratio, Estimate):
         reason = ratio.reason if isinstance(ratio, Skipped) else ""
@@ -46,7 +46,7 @@ def _verdict_against(report: Report) -> str:
         f"bears {without_error(second.radius)} random noise where {name_a} bears "
         f"{without_error(first.radius)}, {_until(first)}"
     )
-    if abs(ratio.value - 1.0) <= _TOLD_APART * ratio.stderr:
+    if row.interval["lower_95"] <= 1.0 <= row.interval["upper_95"]:
         return f"The width does not tell {name_b} from {name_a}: {name_b} {amounts}."
     wider = "wider" if ratio.value > 1.0 else "narrower"
     text = f"{name_b} is {wider} than {name_a}: it {amounts}"
@@ -57,7 +57,7 @@ def _verdict_against(report: Report) -> str:
     return f"{text}."
 
 
-def _titles(report: Report) -> tuple[str, str]:
+def sides_of(report: Report) -> tuple[str, str]:
     """The files' shortest names that tell them apart; a and b where none does."""
     paths = [str(file["path"]) for file in report.provenance["files"]]
     titles = titles_of(paths[0], paths[1])
@@ -108,7 +108,13 @@ def _place(radius: Quantity) -> float:
 
 def _cells(report: Report, layer: str | None) -> tuple[str, ...]:
     random, worst = (_row(report.width or (), which, layer) for which in ("random", "worst"))
-    return _name(layer), quantity(random.radius), _range(random), quantity(worst.radius)
+    return (
+        _name(layer, _NAME),
+        without_error(random.radius),
+        _span(random.interval, "lower_95", "upper_95"),
+        _span(random.quantiles, "0.0", "1.0"),
+        without_error(worst.radius),
+    )
 
 
 def _cells_against(report: Report, layer: str | None) -> tuple[str, ...]:
@@ -118,7 +124,7 @@ def _cells_against(report: Report, layer: str | None) -> tuple[str, ...]:
     random = (without_error(_row(rows, "random", layer).radius) for rows in sides)
     worst = (without_error(_row(rows, "worst", layer).radius) for rows in sides)
     return (
-        _name(layer),
+        _name(layer, _NAME_AGAINST),
         *random,
         _ratio(ratio["random", layer]),
         *worst,
@@ -126,13 +132,13 @@ def _cells_against(report: Report, layer: str | None) -> tuple[str, ...]:
     )
 
 
-def _name(layer: str | None) -> str:
-    return _ALL if layer is None else shortened(layer, 30) or "''"
+def _name(layer: str | None, length: int) -> str:
+    return EVERY_LAYER if layer is None else shortened(layer, length) or "''"
 
 
-def _range(row: WidthRow) -> str:
-    """From the smallest radius of a draw to the largest."""
-    low, high = (row.quantiles.get(key) for key in ("0.0", "1.0"))
+def _span(ends: Mapping[str, float], lowest: str, highest: str) -> str:
+    """From one end to the other."""
+    low, high = (ends.get(key) for key in (lowest, highest))
     if low is None:
         return "–"
     return f"{percent(low)} to {'–' if high is None else percent(high)}"
@@ -158,9 +164,10 @@ def _legend(report: Report) -> Lines:
     drawn = f"Gaussian noise on {what}, {count(settings['draws'], 'draw')}"
     if settings["layer_draws"]:
         drawn += f" ({settings['layer_draws']} of each layer alone)"
+    interval = " with its confidence interval over draws" if report.against is None else ""
     return paragraph(
         f"how far each tensor moves, in its own norm, when {limit}{_references(report)}. "
-        f"random: {drawn}, geometric mean. worst found: by ascent of the loss; a shorter "
+        f"random: {drawn}, geometric mean{interval}. worst found: by ascent of the loss; a shorter "
         "direction may exist."
     )
 
@@ -251,5 +258,5 @@ def _skipped(report: Report) -> list[tuple[str, str]]:
         for row in rows:
             if isinstance(row.radius, Skipped):
                 key = (side + row.directions, row.radius.reason)
-                found.setdefault(key, f"{side}{row.directions}, {_name(row.layer)}")
+                found.setdefault(key, f"{side}{row.directions}, {_name(row.layer, _NAME)}")
     return [(what, reason) for (_, reason), what in found.items()]

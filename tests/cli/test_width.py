@@ -43,10 +43,12 @@ def test_the_document(data: list[str]) -> None:
     assert places == [(d, y) for y in (None, "0", "2", "4") for d in ("random", "worst")]
     for row in report["width"]:
         keys = {"directions", "layer", "tolerance", "radius", "criterion", "quantiles"}
-        assert set(row) == keys
+        assert set(row) == {*keys, "interval"}
         assert (row["tolerance"], row["criterion"]) == (0.1, "loss")
         assert kind(row["radius"]) == ("estimate" if row["directions"] == "random" else "exact")
-        assert list(row["quantiles"]) == (["0.0", "0.5", "1.0"] if row["quantiles"] else [])
+        drawn = row["directions"] == "random"
+        assert list(row["quantiles"]) == (["0.0", "0.5", "1.0"] if drawn else [])
+        assert list(row["interval"]) == (["lower_95", "upper_95"] if drawn else [])
     random, worst = report["width"][:2]
     assert worst["radius"]["value"] <= random["quantiles"]["0.0"]
     assert "against" not in report
@@ -119,7 +121,9 @@ def test_figures_and_tables(data: list[str], tmp_path: Path) -> None:
     options = [word for pair in named for word in pair]
     assert measured(data, "--against", demo.ROUNDED, *options).code == 0
     svg, html, csv, markdown = (path.read_text() for path in files)
-    assert "all together" in svg and "worst found, b" in svg
+    assert "all together" in svg and ", worst found: a shorter one may exist" in svg
+    # what null means in the document, a person is told
+    assert "all together" in csv and "all together" in html and "all together" in markdown
     assert "relative trace" in html and "against.ratio" in csv and "radius" in markdown
 
 

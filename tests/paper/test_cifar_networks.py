@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from netdistance.quantities import Estimate, Exact, Interval, point
@@ -15,17 +14,6 @@ pytestmark = pytest.mark.real_data
 
 MODEL = "tests.paper.cifar_network:build"
 ADVERSARIAL, MIXED = "checkpoints/cifar_cnn_a_adv.model", "checkpoints/cifar_cnn_a_mix.model"
-# of each colour of CIFAR-10's training images; the deviation that these networks were trained with
-MEAN, DEVIATION = np.array([125.3, 123.0, 113.9]) / 255.0, 0.225
-
-
-@pytest.fixture
-def images(real_data: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """The images normalised and with channels first, as the network reads them; their labels."""
-    stored = (np.load(real_data / "inputs/sdp_cifar_X.npy") - MEAN) / DEVIATION
-    channels_first = np.ascontiguousarray(stored.transpose(0, 3, 1, 2), dtype=np.float32)
-    np.save(tmp_path / "images.npy", channels_first)
-    return tmp_path / "images.npy", real_data / "inputs/sdp_cifar_y.npy"
 
 
 def test_the_pair(real_data: Path, images: tuple[Path, Path]) -> None:

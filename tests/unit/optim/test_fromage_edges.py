@@ -74,3 +74,11 @@ def test_a_huge_learning_rate_does_not_crash():
     optimizer = Fromage([weight], lr=1e30)
     for _ in range(3):
         optimizer.step()
+
+
+@pytest.mark.parametrize("lr", [0.5, 2.0, 1e3, 1e6])
+def test_a_step_that_leaves_little_of_the_tensor_loses_no_digits(lr):
+    weight = parameter([3.0, 4.0], [0.0, 1.0], torch.float32)
+    Fromage([weight], lr=lr).step()
+    growth = math.hypot(1.0, lr)
+    assert weight.tolist() == pytest.approx([3.0 / growth, (4.0 - 5.0 * lr) / growth], rel=1e-6)

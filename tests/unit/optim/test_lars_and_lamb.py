@@ -125,3 +125,13 @@ def test_a_bfloat16_weight_has_float32_moments_that_move():
 def test_hyper_parameters_are_validated(kind, options, message):
     with pytest.raises(ValueError, match=message):
         kind([random_pair(2)], **options)
+
+
+def test_momentum_goes_on_where_the_gradient_is_zero():
+    weight = parameter([3.0, 4.0], [-0.8, 0.6])
+    optimizer = LARS([weight], lr=0.5, momentum=0.9)
+    optimizer.step()  # V = 0.5 * 5 / 1 g = (-2, 1.5)
+    assert weight.tolist() == pytest.approx([5.0, 2.5])
+    weight.grad.zero_()
+    optimizer.step()  # V = 0.9 (-2, 1.5)
+    assert weight.tolist() == pytest.approx([6.8, 1.15])

@@ -92,6 +92,29 @@ def test_an_interval_contains_an_eigenvalue_however_few_steps(
     assert not contains_one(narrow, values)
 
 
+def test_a_float32_search_is_judged_in_float64() -> None:
+    loss = relu_problem(bias=True, dtype=torch.float32)
+    values = torch.linalg.eigvalsh(whole_hessian(loss.in_float64())).tolist()
+    found = measured(loss, draws=2)
+    for value, interval in zip(values[::-1], found.top_eigenvalues, strict=False):
+        assert contains_one(interval, values)
+        assert isinstance(interval, Interval)
+        assert interval.lower == pytest.approx(value, rel=1e-3)
+    exact = measured(loss.in_float64(), draws=2)
+    for rough, sharp in ((found.trace, exact.trace), (found.relative_trace, exact.relative_trace)):
+        assert isinstance(rough, Estimate) and isinstance(sharp, Estimate)
+        assert rough.value == pytest.approx(sharp.value, rel=1e-4)
+
+
+def test_a_search_ends_where_three_digits_are_known() -> None:
+    done: list[int] = []
+    operator = Diagonal(*[0.5**place for place in range(60)])
+    (top,) = top_eigenvalues(operator, operator, 1, seed=0, advance=done.append)
+    assert isinstance(top, Interval) and top.lower <= 1.0 <= top.upper
+    assert top.upper - top.lower < 1e-3
+    assert len(done) < 30 and sum(done) == 48 + 1  # the bar is filled nevertheless
+
+
 class Diagonal:
     """A matrix with known eigenvalues, 3 of them twice."""
 
@@ -107,16 +130,18 @@ class Diagonal:
 
 def test_repeated_eigenvalues_are_found_each_time() -> None:
     operator = Diagonal(3.0, 3.0, 1.0, 0.0, 0.0, -2.0)
-    found = top_eigenvalues(operator, 4, seed=0, advance=lambda done: None)
+    found = top_eigenvalues(operator, operator, 4, seed=0, advance=lambda done: None)
     middles = [0.5 * (q.lower + q.upper) for q in found if isinstance(q, Interval)]
     assert middles == pytest.approx([3.0, 3.0, 1.0, 0.0], abs=1e-9)
 
 
 def test_what_is_not_finite_or_too_large_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = top_eigenvalues(Diagonal(1.0, float("nan")), 1, seed=0, advance=lambda done: None)
+    nan = Diagonal(1.0, float("nan"))
+    nowhere = top_eigenvalues(nan, nan, 1, seed=0, advance=lambda done: None)
     assert nowhere == (Skipped("a second derivative is not finite"),)
     monkeypatch.setattr("netdistance.probes.curvature.MOST_NUMBERS", 8)
-    (large,) = top_eigenvalues(Diagonal(*[1.0] * 5), 3, seed=0, advance=lambda done: None)
+    ones = Diagonal(*[1.0] * 5)
+    (large,) = top_eigenvalues(ones, ones, 3, seed=0, advance=lambda done: None)
     assert isinstance(large, Skipped) and "2 GiB" in large.reason
 
 

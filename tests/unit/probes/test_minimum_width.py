@@ -11,18 +11,15 @@ from torch import nn
 from torch.nn import functional
 
 from netdistance.errors import InputError
-from netdistance.probes.minimum_width import (
-    LEAST,
-    RESOLUTION,
-    first_crossing,
-    mean_radius,
-    mean_ratio,
-    spread,
-)
+from netdistance.probes.crossing import RESOLUTION
+from netdistance.probes.mean_loss import Fit, MeanLoss
+from netdistance.probes.minimum_width import Change
 from netdistance.probes.noise import unit_noise
+from netdistance.probes.over_draws import interval, mean_radius, mean_ratio, spread
 from netdistance.probes.width_rows import Radii, measure_width, ratios, rows_of
 from netdistance.probes.worst_direction import Search
 from netdistance.quantities import Estimate, Exact, Skipped
+from netdistance.report.width_rows import Criterion
 from tests.unit.probes.labelled import linear_problem, loss_of, minimum_of, relu_problem
 
 NAMES = ("0.weight", "2.weight", "4.weight")
@@ -74,17 +71,10 @@ def test_the_first_crossing_of_a_dense_scan() -> None:
     levels = torch.logspace(-4, 1, 3000, dtype=torch.float64).tolist()
     for seed in range(4):
         change = unit_noise(loss.state, NAMES, seed=seed)
-        first = next((t for t in levels if minimum.fails(change, t)), math.inf)
+        first = next((t for t in levels if minimum.tried(change, t).fails), math.inf)
         found = minimum.radius(change)
         ratio = levels[1] / levels[0]
         assert found == first == math.inf or found / ratio <= first <= found * ratio
-
-
-def test_the_first_of_several_crossings_counts() -> None:
-    assert first_crossing(lambda t: 0.01 < t < 0.1 or t > 1.0) == pytest.approx(0.01, rel=1e-3)
-    assert first_crossing(lambda t: t >= LEAST) == 0.0
-    assert first_crossing(lambda t: t > 10.0) == math.inf
-    assert first_crossing(lambda t: t >= 10.0) == pytest.approx(10.0, rel=RESOLUTION)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -171,6 +161,66 @@ def test_an_infinite_output_is_refused() -> None:
         loss_of(module, state, torch.ones(3, 2), torch.tensor([0, 1, 0]))
 
 
+class Root(nn.Module):
+    """Scores (w, sqrt(1 + v)): no number once v is below -1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.v = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(x), (2.0 - self.v * x).sqrt()], dim=1)
+
+
+@pytest.mark.parametrize(("criterion", "tolerance"), [("loss", 1.0), ("accuracy", 0.5)])
+def test_a_loss_that_is_no_number_is_too_far(criterion: Criterion, tolerance: float) -> None:
+    inputs = torch.ones(3, 1, dtype=torch.float64)
+    state = {"v": torch.ones(1, 1, dtype=torch.float64)}
+    loss = loss_of(Root(), state, inputs, torch.ones(3, dtype=torch.int64))
+    # of v = 1 the root ends at a move of 1, before the loss log(1 + exp(-sqrt(1 - t))) rises by 1
+    found = minimum_of(loss, tolerance, criterion).radius({"v": torch.ones_like(state["v"])})
+    assert 1.0 <= found <= 1.0 + 2 * RESOLUTION
+
+
+def test_a_loss_that_falls_holds() -> None:
+    loss = linear_problem()
+    down = {"weight": torch.outer(torch.tensor([1.0, -1.0]).double(), loss.inputs[0])}
+    assert minimum_of(loss, 1e-6).radius(down) == math.inf
+
+
+def test_a_tolerance_that_the_first_level_breaks_is_skipped() -> None:
+    minimum = minimum_of(linear_problem(), 1e-7)
+    found = measure_width(minimum, ["weight"], draws=3, layer_draws=0, seed=4)
+    assert 0.0 in found[0].drawn and found[0].worst == 0.0
+    random, worst = rows_of(found, minimum)
+    assert isinstance(random.radius, Skipped) and isinstance(worst.radius, Skipped)
+    assert worst.radius.reason == "fails at 0.01%, the smallest level tried, already"
+    assert random.interval == {}
+
+
+def test_a_draw_after_another_has_the_radius_it_has_alone() -> None:
+    loss = relu_problem()
+    minimum = minimum_of(loss)
+    drawn = radii_of(draws=6)[0].drawn
+    for seed, radius in enumerate(drawn):
+        alone = minimum.radius(unit_noise(loss.state, NAMES, seed=seed))
+        assert radius == alone == math.inf or radius == pytest.approx(alone, rel=RESOLUTION)
+
+
+def test_few_evaluations_make_a_radius(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    plain = MeanLoss.at
+
+    def counted(self: MeanLoss, change: Change, level: float) -> Fit:
+        asked.append(level)
+        return plain(self, change, level)
+
+    monkeypatch.setattr(MeanLoss, "at", counted)
+    measure_width(minimum_of(relu_problem()), NAMES, draws=12, layer_draws=0, seed=0)
+    # bisection from the smallest level took 27 a draw, and some 150 for the worst
+    assert len(asked) < 12 * 14 + 90
+
+
 def test_weights_of_zero_never_fail() -> None:
     loss = linear_problem()
     loss.state["weight"].zero_()  # type: ignore[index]
@@ -188,6 +238,20 @@ def test_the_mean_over_draws_is_geometric() -> None:
     assert mean_radius([0.1, math.inf]) == Skipped("not reached up to 1000% in 1 of 2 draws")
     assert isinstance(already := mean_radius([0.0, 0.1]), Skipped)
     assert already.reason.startswith("fails at 0.01%") and already.reason.endswith("1 of 2 draws")
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
+    generator, held = torch.Generator().manual_seed(0), 0
+    for _ in range(2000):
+        radii = torch.randn(4, generator=generator, dtype=torch.float64).mul(0.3).exp().tolist()
+        around = interval(mean_radius(radii), 4)
+        held += around["lower_95"] <= 1.0 <= around["upper_95"]
+    assert 0.935 < held / 2000 < 0.965  # two standard errors either way of 4 draws hold 86%
+
+
+def test_a_mean_without_a_number_has_no_interval() -> None:
+    assert interval(Skipped("not reached"), 4) == {}
+    assert interval(mean_radius([0.1]), 1) == {}
 
 
 def test_the_spread_leaves_out_what_is_not_known() -> None:

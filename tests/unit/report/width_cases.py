@@ -20,7 +20,8 @@ def width(
     for place, layer in enumerate((None, *layers)):
         random = radius or Estimate(0.1 * (place + 1), 0.01)
         quantiles = {} if radius else {"0.0": 0.05, "0.5": 0.1 * (place + 1), "1.0": 2.0}
-        rows.append(WidthRow("random", layer, 0.1, random, "loss", quantiles))
+        around = {} if radius else {"lower_95": 0.08, "upper_95": 0.12 * (place + 1)}
+        rows.append(WidthRow("random", layer, 0.1, random, "loss", quantiles, around))
         rows.append(WidthRow("worst", layer, 0.1, radius or Exact(0.004), "loss"))
     value = radius or Interval(1.9, 2.1)
     curvature = Curvature(1200, (value, value), radius or Estimate(7.0, 0.3), value)
