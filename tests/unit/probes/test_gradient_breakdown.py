@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from netdistance.errors import InputError
+from netdistance.probes.crossing import RESOLUTION
 from netdistance.probes.gradient_breakdown import Start
 from netdistance.probes.mean_loss import MeanLoss
-from netdistance.probes.minimum_width import RESOLUTION
 from netdistance.quantities import Exact, Skipped, point
 from tests.oracles.linear_gradients import loss_and_gradients
 from tests.unit.probes.labelled import linear_problem, loss_of, relu_problem

@@ -56,7 +56,8 @@ def test_the_rows_of_a_step() -> None:
     assert number(descent.smallest_cosine) == pytest.approx(1.0, abs=1e-12)
     row = descent.max_relative_step
     assert number(row.value) == pytest.approx(2.0 ** (1.0 / 3.0) - 1.0, rel=1e-9)
-    assert row.measured == start.falls_until(change)
+    # the change of the probe and that of the test differ in their last bits
+    assert number(row.measured) == pytest.approx(number(start.falls_until(change)), rel=1e-9)
 
 
 def _moved(start: Start, name: str, size: float) -> torch.Tensor:
