@@ -65,7 +65,7 @@ def _comma_separated(convert: Callable[[str], Any], name: str) -> Parsed:
     default="fromage,sgd,adamw",
     show_default=True,
     help="fromage, lars, lamb, sgd (momentum 0.9), adamw or muon (biases by adamw), comma "
-    "separated.",
+    "separated; adamw@0.001 is adamw at this learning rate, whatever --lr says.",
 )
 @click.option(
     "--lr",
