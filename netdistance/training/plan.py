@@ -23,10 +23,11 @@ class TrainOptions:
     """What is compared: every optimiser at every learning rate, depth and seed.
 
     `optimizers` are names, or such as `adamw@0.001`: that optimiser at this learning rate alone,
-    whatever `lrs` says. `task` is a name, or `file.py:factory`; `data` the file or folder that some tasks need.
-    `network` is the task's own choice if None. `depths` count hidden layers; `seeds` is how many,
-    from 0 up. `lr_decay` multiplies the learning rate after each epoch. Finished runs found under
-    `out` are not repeated; `keep_checkpoints` keeps the network at each evaluation there.
+    whatever `lrs` says. `task` is a name, or `file.py:factory`; `data` the file or folder that some
+    tasks need. `network` is the task's own choice if None. `depths` count hidden layers; `seeds` is
+    how many, from 0 up. `lr_decay` multiplies the learning rate after each epoch. Finished runs
+    found under `out` are not repeated; `keep_checkpoints` keeps the network at each evaluation
+    there.
     """
 
     out: Path
