@@ -143,8 +143,11 @@ def _have_curves(groups: Sequence[RunGroup]) -> bool:
     return any(run.curve for group in groups for run in group.runs)
 
 
-def _always(groups: Sequence[RunGroup]) -> bool:
-    return True
+def _many_rates(groups: Sequence[RunGroup]) -> bool:
+    """Whether an optimiser has two learning rates, or there is nothing else to draw."""
+    return len({(g.optimizer, g.lr) for g in groups}) > len({g.optimizer for g in groups}) or not (
+        _many_depths(groups) or _have_curves(groups)
+    )
 
 
 def _many_depths(groups: Sequence[RunGroup]) -> bool:
@@ -152,7 +155,7 @@ def _many_depths(groups: Sequence[RunGroup]) -> bool:
 
 
 TRAIN_PARTS: tuple[Part, ...] = (
-    Part("learning-rates", "learning-rate sensitivity", 1, _learning_rates, _always),
+    Part("learning-rates", "learning-rate sensitivity", 1, _learning_rates, _many_rates),
     Part("depths", "depth, at each optimiser's best learning rate", 1, _depths, _many_depths),
     Part("curves", "training, best learning rate bold", 1, _curves, _have_curves),
     Part("trust", "deep relative trust (a model, not a bound)", 2, _trust, _have_curves),

@@ -16,7 +16,7 @@ SAYS = {
     "mackey_glass": "LBFGS, seed 0, after each 20 iterations: 0.",
     "norm_stability": "lars x 1.0050122696231, (1 + eta^2)^(n/2) = 1.0050122696231",
 }
-LEAVES = {"depth_sweep": "depths.png"}
+LEAVES = {"depth_sweep": "depths.png", "norm_stability": "norms.png"}
 
 
 def test_every_script_is_run_here() -> None:

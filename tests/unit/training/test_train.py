@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from netdistance.errors import OutputError, UsageError
+from netdistance.errors import OutputError
 from netdistance.quantities import Exact
 from netdistance.report.json import render_json
 from netdistance.report.text import render_text
@@ -195,40 +195,6 @@ def test_a_loss_over_ten_times_the_first_has_diverged(tmp_path):
 def test_every_run_diverged_says_so(tmp_path):
     report = train(options(tmp_path, optimizers=("sgd",), lrs=(1e10,)))
     assert report.verdict.text.startswith("Every run diverged (1 of 1)")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"task": "chess"}, "unknown task 'chess': expected one of checkerboard"),
-        ({"optimizers": ("lion",)}, "unknown optimizer 'lion': expected one of fromage, lars, "),
-        ({"optimizers": ()}, "no optimizer is given"),
-        ({"optimizers": ("sgd@fast",)}, "optimizer 'sgd@fast': expected its name, or its name and"),
-        ({"optimizers": ("sgd@",)}, "optimizer 'sgd@': expected its name, or its name and"),
-        ({"optimizers": ("sgd@-1",)}, r"learning rate -1.0: expected a number above 0"),
-        ({"optimizers": ("lion@1",)}, "unknown optimizer 'lion'"),
-        ({"lrs": (0.0,)}, r"learning rate 0.0: expected a number above 0"),
-        ({"lrs": (math.nan,)}, "learning rate nan"),
-        ({"depths": (3, 0)}, "depth is 0: expected a whole number, 1 or more"),
-        ({"seeds": 0}, "seeds is 0"),
-        ({"steps": 0}, "steps is 0"),
-    ],
-)
-def test_bad_options(tmp_path, changes, message):
-    with pytest.raises(UsageError, match=message):
-        train(options(tmp_path / "out", **changes))
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_optimizer_with_learning_rates_of_its_own(tmp_path):
-    names = ("sgd@0.1", "fromage", "sgd@0.02", "fromage@0.01")
-    report = train(options(tmp_path, optimizers=names, lrs=(0.01, 0.003), steps=2))
-    assert [(run.optimizer, run.lr) for run in report.runs] == [
-        ("sgd", 0.1),
-        ("fromage", 0.01),
-        ("fromage", 0.003),
-        ("sgd", 0.02),
-    ]
 
 
 def test_an_out_that_is_a_file(tmp_path):
