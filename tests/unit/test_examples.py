@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SAYS = {
     "depth_sweep": "| hidden layers | fromage 0.01 | fromage 0.1 | adamw 0.001 |",
     "learning_rates": "lars: train accuracy over 0.8 with every seed at ",
-    "mackey_glass": "LBFGS, seed 0, after each 20 iterations: 0.",
+    "mackey_glass": "LBFGS after each 20 iterations: 0.",
     "norm_stability": "lars x 1.0050122696231, (1 + eta^2)^(n/2) = 1.0050122696231",
 }
 LEAVES = {"depth_sweep": "depths.png", "norm_stability": "norms.png"}
