@@ -23,6 +23,7 @@ from netdistance.report.train_panels import (
     legend,
     log_scale,
     panels,
+    widen,
 )
 
 _NORMS = ("frobenius_norm", "largest_singular_value", "median_singular_value")
@@ -106,14 +107,17 @@ def _curves(place: FigureBase, groups: Sequence[RunGroup]) -> None:
 
 
 def _trust(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    rows: dict[int, Axes] = {}
+
     def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
-        if row == 0:
-            draw_curves(axes, members, groups, _step_trust, others=False)
-        else:
-            draw_curves(axes, members, groups, _trust_from_start, others=False)
+        measure = (_step_trust, _trust_from_start)[row]
+        draw_curves(axes, members, groups, measure, others=False)
         log_scale(axes)
+        rows[row] = axes
 
     panels(place, groups, ["trust of a step", "trust from the start"], draw)
+    for axes in rows.values():
+        widen(axes)
 
 
 def _norms(place: FigureBase, groups: Sequence[RunGroup]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -189,6 +190,17 @@ def log_scale(axes: Axes) -> None:
     drawn = [line.get_ydata() for line in axes.lines if line.get_transform() == axes.transData]
     if any(np.max(np.asarray(heights, float), initial=0.0) > 0.0 for heights in drawn):
         axes.set_yscale("log")
+
+
+def widen(axes: Axes) -> None:
+    """Let a logarithmic y axis span a factor of 4 at least, so that a constant looks like one.
+
+    To be called when all panels are drawn: it ends the scaling of those that share the axis.
+    """
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log" and high < 4.0 * low:
+        middle = math.sqrt(low) * math.sqrt(high)
+        axes.set_ylim(middle / 2.0, middle * 2.0)
 
 
 def _with_bars(axes: Axes, drawn: Mapping[float, list[float]], style: dict[str, Any]) -> None:

@@ -55,6 +55,18 @@ def test_norms_are_labelled_in_plain_numbers() -> None:
     assert not any("e" in label for label in labels)
 
 
+def test_a_constant_looks_like_one() -> None:
+    trust = (curve_point(20, 0.0406), curve_point(40, 0.0407))
+    report = report_of(0.01, depths=(3, 5))
+    first, second = report.runs or ()
+    steady = replace(first, curve=trust)
+    low, high = drawn(replace(report, runs=(steady,)), "trust").axes[0].get_ylim()
+    assert low < 0.03 < 0.06 < high
+    # another depth's panel shares the axis, and is not cut off
+    low, high = drawn(replace(report, runs=(steady, second)), "trust").axes[0].get_ylim()
+    assert low <= 0.0406 and high >= 2.5
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_bars_are_drawn_over_seeds_alone(seeds: int) -> None:
     axes = drawn(report_of(0.01, 0.1, seeds=seeds), "learning-rates").axes[0]
