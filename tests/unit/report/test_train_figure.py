@@ -71,3 +71,9 @@ def test_a_constant_looks_like_one() -> None:
 def test_bars_are_drawn_over_seeds_alone(seeds: int) -> None:
     axes = drawn(report_of(0.01, 0.1, seeds=seeds), "learning-rates").axes[0]
     assert [container.has_yerr for container in axes.containers] == [seeds > 1]
+
+
+def test_a_part_is_as_wide_as_its_columns() -> None:
+    report = report_of(0.01, 0.1, depths=(3, 5, 8, 12))
+    widths = {name: drawn(report, name).get_figwidth() for name in ("depths", "curves")}
+    assert widths["curves"] == train_figure(report).get_figwidth() > 1.5 * widths["depths"]
