@@ -50,7 +50,7 @@ from netdistance.report.files import make_folder, write_atomically
     default="fromage,sgd,adamw",
     show_default=True,
     help="fromage, lars, lamb, sgd (momentum 0.9), adamw or muon (biases by adamw), comma "
-    "separated.",
+    "separated; adamw@0.001 is adamw at this learning rate, whatever --lr says.",
 )
 @click.option(
     "--lr",

@@ -23,6 +23,7 @@ from netdistance.report.train_panels import (
     legend,
     log_scale,
     panels,
+    widen,
 )
 
 _NORMS = ("frobenius_norm", "largest_singular_value", "median_singular_value")
@@ -30,13 +31,17 @@ _NORMS = ("frobenius_norm", "largest_singular_value", "median_singular_value")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the figure: its name as a file, its title, and how many rows of panels it takes."""
+    """A part of the figure: its name as a file, its title, and how many rows of panels it takes.
+
+    Its columns are the depths, or two where it is not `by_depth`.
+    """
 
     name: str
     title: str
     rows: int
     draw: Callable[[FigureBase, Sequence[RunGroup]], None]
     applies: Callable[[Sequence[RunGroup]], bool]
+    by_depth: bool = True
 
 
 def train_figure(report: Report) -> Figure:
@@ -44,7 +49,9 @@ def train_figure(report: Report) -> Figure:
     groups = group_runs(report.runs or (), by_depth=True)
     parts = train_parts(report)
     heights = [_height(part) for part in parts]
-    figure = Figure(figsize=(_width(groups), sum(heights)), layout="constrained")
+    figure = Figure(
+        figsize=(max(_width(part, groups) for part in parts), sum(heights)), layout="constrained"
+    )
     places = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, place in zip(parts, places, strict=True):
         _draw(place, part, groups)
@@ -60,7 +67,7 @@ def train_parts(report: Report) -> tuple[Part, ...]:
 def part_figure(report: Report, part: Part) -> Figure:
     """One part as a figure of its own."""
     groups = group_runs(report.runs or (), by_depth=True)
-    figure = Figure(figsize=(_width(groups), _height(part)), layout="constrained")
+    figure = Figure(figsize=(_width(part, groups), _height(part)), layout="constrained")
     _draw(figure, part, groups)
     return figure
 
@@ -70,8 +77,8 @@ def _draw(place: FigureBase, part: Part, groups: Sequence[RunGroup]) -> None:
     part.draw(place, groups)
 
 
-def _width(groups: Sequence[RunGroup]) -> float:
-    return 1.2 + 3.6 * max(2, len(depths_of(groups)))
+def _width(part: Part, groups: Sequence[RunGroup]) -> float:
+    return 1.2 + 3.6 * (max(2, len(depths_of(groups))) if part.by_depth else 2)
 
 
 def _height(part: Part) -> float:
@@ -106,14 +113,17 @@ def _curves(place: FigureBase, groups: Sequence[RunGroup]) -> None:
 
 
 def _trust(place: FigureBase, groups: Sequence[RunGroup]) -> None:
+    rows: dict[int, Axes] = {}
+
     def draw(axes: Axes, members: list[RunGroup], row: int) -> None:
-        if row == 0:
-            draw_curves(axes, members, groups, _step_trust, others=False)
-        else:
-            draw_curves(axes, members, groups, _trust_from_start, others=False)
+        measure = (_step_trust, _trust_from_start)[row]
+        draw_curves(axes, members, groups, measure, others=False)
         log_scale(axes)
+        rows[row] = axes
 
     panels(place, groups, ["trust of a step", "trust from the start"], draw)
+    for axes in rows.values():
+        widen(axes)
 
 
 def _norms(place: FigureBase, groups: Sequence[RunGroup]) -> None:
@@ -143,8 +153,11 @@ def _have_curves(groups: Sequence[RunGroup]) -> bool:
     return any(run.curve for group in groups for run in group.runs)
 
 
-def _always(groups: Sequence[RunGroup]) -> bool:
-    return True
+def _many_rates(groups: Sequence[RunGroup]) -> bool:
+    """Whether an optimiser has two learning rates, or there is nothing else to draw."""
+    return len({(g.optimizer, g.lr) for g in groups}) > len({g.optimizer for g in groups}) or not (
+        _many_depths(groups) or _have_curves(groups)
+    )
 
 
 def _many_depths(groups: Sequence[RunGroup]) -> bool:
@@ -152,8 +165,15 @@ def _many_depths(groups: Sequence[RunGroup]) -> bool:
 
 
 TRAIN_PARTS: tuple[Part, ...] = (
-    Part("learning-rates", "learning-rate sensitivity", 1, _learning_rates, _always),
-    Part("depths", "depth, at each optimiser's best learning rate", 1, _depths, _many_depths),
+    Part("learning-rates", "learning-rate sensitivity", 1, _learning_rates, _many_rates),
+    Part(
+        "depths",
+        "depth, at each optimiser's best learning rate",
+        1,
+        _depths,
+        _many_depths,
+        by_depth=False,
+    ),
     Part("curves", "training, best learning rate bold", 1, _curves, _have_curves),
     Part("trust", "deep relative trust (a model, not a bound)", 2, _trust, _have_curves),
     Part("norms", "weights over their start: mean; least and most thin", 3, _norms, _have_curves),

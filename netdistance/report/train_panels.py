@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,14 @@ _STYLES = (
 )
 LOWEST_LOSS = 1e-12  # where a logarithmic axis ends: a loss of 0 is drawn here
 _TOP = 0.96  # diverged runs, in the axes' own units
+
+
+class _PlainLogFormatter(LogFormatter):
+    """The labels that matplotlib would write on a logarithmic axis, but 0.6 instead of 6e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
 
 Measure = Callable[[CurvePoint], float | None]
 
@@ -173,7 +182,7 @@ def draw_growth(
     log_scale(axes)
     # 0.5, 1, 2 rather than powers of ten: norms seldom grow by more than a decade
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.6)))
+    axes.yaxis.set_minor_formatter(_PlainLogFormatter(minor_thresholds=(1.5, 0.6)))
 
 
 def log_scale(axes: Axes) -> None:
@@ -183,13 +192,25 @@ def log_scale(axes: Axes) -> None:
         axes.set_yscale("log")
 
 
+def widen(axes: Axes) -> None:
+    """Let a logarithmic y axis span a factor of 4 at least, so that a constant looks like one.
+
+    To be called when all panels are drawn: it ends the scaling of those that share the axis.
+    """
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log" and high < 4.0 * low:
+        middle = math.sqrt(low) * math.sqrt(high)
+        axes.set_ylim(middle / 2.0, middle * 2.0)
+
+
 def _with_bars(axes: Axes, drawn: Mapping[float, list[float]], style: dict[str, Any]) -> None:
-    """The mean at each place, with bars from the lowest to the highest."""
+    """The mean at each place; where one has several values, bars from the lowest to the highest."""
     means = [statistics.fmean(values) for values in drawn.values()]
     ends = list(zip(means, drawn.values(), strict=True))
     below = [mean - min(values) for mean, values in ends]
     above = [max(values) - mean for mean, values in ends]
-    axes.errorbar(list(drawn), means, yerr=[below, above], capsize=3, markersize=5, **style)
+    bars = [below, above] if any(len(values) > 1 for values in drawn.values()) else None
+    axes.errorbar(list(drawn), means, yerr=bars, capsize=3, markersize=5, **style)
 
 
 def _final_losses(group: RunGroup) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from netdistance.report.run_groups import RunGroup, are_judged, best_group, group_runs
 from netdistance.report.run_rows import RunRow
-from netdistance.report.wording import count, percent
+from netdistance.report.wording import count, percent, plain_number
 
 
 def train_verdict(runs: Sequence[RunRow]) -> str:
@@ -43,8 +43,8 @@ def _trust(group: RunGroup) -> str:
     values = group.trust()
     if not values:
         return "with deep relative trust from the start beyond float64"
-    ends = f"{min(values):.3g}" if len(values) == 1 else f"{min(values):.3g} to {max(values):.3g}"
-    return f"with deep relative trust from the start at x {ends}"
+    ends = dict.fromkeys((plain_number(min(values), 3), plain_number(max(values), 3)))
+    return f"with deep relative trust from the start at x {' to '.join(ends)}"
 
 
 def _diverged(lost: int, runs: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,12 @@ _LARGEST_LR = 1e30
 class TrainOptions:
     """What is compared: every optimiser at every learning rate, depth and seed.
 
-    `task` is a name, or `file.py:factory`; `data` the file or folder that some tasks need.
-    `network` is the task's own choice if None. `depths` count hidden layers; `seeds` is how many,
-    from 0 up. `lr_decay` multiplies the learning rate after each epoch. Finished runs found under
-    `out` are not repeated; `keep_checkpoints` keeps the network at each evaluation there.
+    `optimizers` are names, or such as `adamw@0.001`: that optimiser at this learning rate alone,
+    whatever `lrs` says. `task` is a name, or `file.py:factory`; `data` the file or folder that some
+    tasks need. `network` is the task's own choice if None. `depths` count hidden layers; `seeds` is
+    how many, from 0 up. `lr_decay` multiplies the learning rate after each epoch. Finished runs
+    found under `out` are not repeated; `keep_checkpoints` keeps the network at each evaluation
+    there.
     """
 
     out: Path
@@ -45,10 +47,9 @@ class TrainOptions:
 
     def require_consistent(self) -> None:
         """Raise UsageError where an optimiser or initialisation is unknown or a number is out."""
-        for optimizer in self.optimizers:
-            find_optimizer(optimizer)
         _require_some(self)
-        for lr in self.lrs:
+        for optimizer, lr in _rates(self):
+            find_optimizer(optimizer)
             if not (math.isfinite(lr) and 0.0 < lr <= _LARGEST_LR):
                 raise UsageError(f"learning rate {lr}: expected a number above 0, up to 1e30")
         if not 0.0 < self.lr_decay <= 1.0:
@@ -67,8 +68,7 @@ def planned_runs(options: TrainOptions, task: Task) -> list[RunSettings]:
     """The runs, each once: seeds vary fastest, then learning rates, optimisers, depths."""
     product = itertools.product(
         dict.fromkeys(options.depths),
-        dict.fromkeys(options.optimizers),
-        dict.fromkeys(map(float, options.lrs)),
+        dict.fromkeys(_rates(options)),
         range(options.seeds),
     )
     data, network = data_fingerprint(task), options.network or task.network
@@ -87,8 +87,20 @@ def planned_runs(options: TrainOptions, task: Task) -> list[RunSettings]:
             seed=seed,
             steps=options.steps,
         )
-        for depth, name, lr, seed in product
+        for depth, (name, lr), seed in product
     ]
+
+
+def _rates(options: TrainOptions) -> Iterator[tuple[str, float]]:
+    """Every optimiser with each of its learning rates: its own, or all of `lrs`."""
+    for entry in options.optimizers:
+        name, at, own = entry.partition("@")
+        try:
+            rates = (float(own),) if at else options.lrs
+        except ValueError as error:
+            what = "expected its name, or its name and learning rate, such as adamw@0.001"
+            raise UsageError(f"optimizer {entry!r}: {what}") from error
+        yield from ((name, float(lr)) for lr in rates)
 
 
 def _require_some(options: TrainOptions) -> None:

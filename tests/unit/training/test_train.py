@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from netdistance.errors import OutputError, UsageError
+from netdistance.errors import OutputError
 from netdistance.quantities import Exact
 from netdistance.report.json import render_json
 from netdistance.report.text import render_text
@@ -198,25 +198,6 @@ def test_a_loss_over_ten_times_the_first_has_diverged(tmp_path):
 def test_every_run_diverged_says_so(tmp_path):
     report = train(options(tmp_path, optimizers=("sgd",), lrs=(1e10,)))
     assert report.verdict.text.startswith("Every run diverged (1 of 1)")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"task": "chess"}, "unknown task 'chess': expected one of checkerboard"),
-        ({"optimizers": ("lion",)}, "unknown optimizer 'lion': expected one of fromage, lars, "),
-        ({"optimizers": ()}, "no optimizer is given"),
-        ({"lrs": (0.0,)}, r"learning rate 0.0: expected a number above 0"),
-        ({"lrs": (math.nan,)}, "learning rate nan"),
-        ({"depths": (3, 0)}, "depth is 0: expected a whole number, 1 or more"),
-        ({"seeds": 0}, "seeds is 0"),
-        ({"steps": 0}, "steps is 0"),
-    ],
-)
-def test_bad_options(tmp_path, changes, message):
-    with pytest.raises(UsageError, match=message):
-        train(options(tmp_path / "out", **changes))
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_out_that_is_a_file(tmp_path):
