@@ -8,8 +8,8 @@ do with --init he: docs/experiments/training.md.
 
     python examples/depth_sweep.py --out depths
 
-takes about 40 minutes on one core, and goes on where it was if it is stopped; `--quick` takes seconds
-and shows nothing but that it runs.
+takes about 40 minutes on one core, and goes on where it was if it is stopped; `--quick` takes
+seconds and shows nothing but that it runs.
 """
 
 from __future__ import annotations
