@@ -1,8 +1,8 @@
 """How carefully must the learning rate be chosen? The right of Figure 3 of the Fromage paper.
 
 Bernstein, Vahdat, Yue and Liu 2020 (arXiv 2002.03432). Here: scikit-learn's digits, a ReLU network
-of 8 hidden layers of 64, two seeds, 60 epochs, learning rates from 0.0001 to 1. What came out is in
-docs/experiments/training.md.
+of 8 hidden layers of 64, two seeds, 60 epochs, learning rates from 0.0001 to 1. Fromage
+learned at 0.1 alone, AdamW at 0.001 and 0.01, SGD at none: docs/experiments/training.md.
 
     python examples/learning_rates.py --out rates
 

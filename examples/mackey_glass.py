@@ -2,7 +2,7 @@
 
 From x(t), x(t - 6), x(t - 12), x(t - 18) of a Mackey-Glass series of delay 17, a 4-20-20-1 tanh
 network says x(t + 6): by LBFGS in float64 on all of the data, then by the optimisers of train.
-NRMSE is the root of the loss. What came out is in docs/experiments/training.md.
+NRMSE, the root of the loss, came out as 0.0115 and 0.052: docs/experiments/training.md.
 
     python examples/mackey_glass.py --out mackey-glass
 

@@ -3,7 +3,8 @@
 A step of LARS is perpendicular to a weight whose loss does not depend on its scale, so each step
 multiplies the norm by sqrt(1 + eta^2); Fromage divides by that (Bernstein, Vahdat, Yue and Liu
 2020, arXiv 2002.03432). First that law, exact, on such a loss; then a network, whose loss does
-depend on scale. What came out is in docs/experiments/training.md.
+depend on scale. The law came out exactly; the network's norms grew by 1.92 with the correction
+and 2.21 without: docs/experiments/training.md.
 
     python examples/norm_stability.py --out norms
 
