@@ -131,9 +131,9 @@ def command(outputs: Outputs, quiet: bool, **settings: Any) -> int:
     Every optimizer is run at every learning rate, depth and seed. Each run leaves its evaluations
     in DIR/RUN.jsonl and its network before and after in DIR/RUN/, as initial.safetensors and
     final.safetensors, which `netdistance compare` reads; DIR/RUN/network.py builds the network for
-    --model, DIR/test_inputs.npy and test_targets.npy are for --inputs and --targets. The report is
-    DIR/report.json, its figures are DIR/figures/*.png, and --plot draws them in one. Run the
-    command again after an interruption: finished runs are not repeated.
+    --model, DIR/TASK-inputs.npy and TASK-targets.npy are test examples for --inputs and --targets.
+    The report is DIR/report.json, its figures are DIR/figures/*.png, and --plot draws them in one.
+    Run the command again after an interruption: finished runs are not repeated.
 
     Beside losses and accuracies stand the deep relative trust of single steps and of the whole
     way, and how norms and singular values of the weights grow. A run has diverged when its loss or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -38,6 +39,17 @@ def made_by(spec: str, option: str) -> Any:
             raise InputError(
                 f"{spec}: the factory failed: {what}; it is called with no arguments"
             ) from error
+
+
+def source_hash(spec: str) -> str:
+    """The sha256, in hex, of the file that a factory which was called stands in; empty without one.
+
+    What that file imports is not in it.
+    """
+    source = spec.rpartition(":")[0]
+    origin = getattr(sys.modules.get(source), "__file__", None)
+    path = Path(source if source.endswith(".py") else origin or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _import(source: str) -> ModuleType:

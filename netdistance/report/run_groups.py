@@ -38,6 +38,11 @@ class RunGroup:
         return self.runs[0].depth
 
     @property
+    def finished(self) -> tuple[RunRow, ...]:
+        """The runs that did not diverge."""
+        return tuple(run for run in self.runs if run.status == "finished")
+
+    @property
     def diverged(self) -> int:
         """How many of the runs diverged."""
         return sum(run.status == "diverged" for run in self.runs)
@@ -68,21 +73,24 @@ class RunGroup:
     def score(self, *, judged: bool) -> tuple[float, float]:
         """What ranks groups: mean test accuracy where there is one, then low loss.
 
-        A run without a finite accuracy counts as 0, so that losing seeds does not pay; without
+        A diverged run counts as an accuracy of 0, so that losing seeds does not pay; without
         accuracies at all, as in a regression, the fewest diverged runs come first, then the lowest
         test loss.
         """
         losses = self.final("train_loss" if judged else "test_loss")
         low = -mean_and_spread(losses)[0] if losses else -math.inf
         if judged:
-            return sum(self.final("test_accuracy")) / len(self.runs), low
+            kept = RunGroup(self.optimizer, self.lr, self.finished)
+            return sum(kept.final("test_accuracy")) / len(self.runs), low
         return -self.diverged / len(self.runs), low
 
 
 def are_judged(runs: Sequence[RunRow]) -> bool:
     """Whether the task has an accuracy, as far as its runs can tell."""
-    losses = any(run.final.get("test_loss") is not None for run in runs)
-    return not losses or any(run.final.get("test_accuracy") is not None for run in runs)
+    ends = [(run.final.get("test_loss"), run.final.get("test_accuracy")) for run in runs]
+    ends += [(p.test_loss, p.test_accuracy) for run in runs for p in run.curve or ()]
+    told = [accuracy is not None for loss, accuracy in ends if loss is not None]
+    return not told or any(told)
 
 
 def group_runs(runs: Sequence[RunRow], *, by_depth: bool) -> list[RunGroup]:

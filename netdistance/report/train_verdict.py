@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from netdistance.quantities import Skipped
 from netdistance.report.run_groups import RunGroup, are_judged, best_group, group_runs
 from netdistance.report.run_rows import RunRow
 from netdistance.report.wording import count, percent, plain_number
@@ -42,7 +43,9 @@ def _loss(group: RunGroup) -> str:
 def _trust(group: RunGroup) -> str:
     values = group.trust()
     if not values:
-        return "with deep relative trust from the start beyond float64"
+        trust = group.runs[0].trust_from_start
+        reason = trust.reason if isinstance(trust, Skipped) else ""
+        return f"without deep relative trust from the start ({reason})"
     ends = dict.fromkeys((plain_number(min(values), 3), plain_number(max(values), 3)))
     return f"with deep relative trust from the start at x {' to '.join(ends)}"
 

@@ -59,8 +59,10 @@ def _verdict_against(report: Report) -> str:
 
 def sides_of(report: Report) -> tuple[str, str]:
     """The files' shortest names that tell them apart; a and b where none does."""
-    paths = [str(file["path"]) for file in report.provenance["files"]]
-    titles = titles_of(paths[0], paths[1])
+    files = report.provenance.get("files")
+    # a saved report may hold anything there
+    paths = [str(file.get("path")) for file in files or () if isinstance(file, dict)]
+    titles = titles_of(*paths) if len(paths) == 2 else ("a", "b")
     return titles if titles[0] != titles[1] else ("a", "b")
 
 

@@ -13,7 +13,7 @@ from netdistance.report.train_verdict import train_verdict
 from netdistance.training.evaluation import data_note
 from netdistance.training.plan import TrainOptions, planned_runs
 from netdistance.training.resume import run_or_resume
-from netdistance.training.run import RunResult, RunSettings, network_of
+from netdistance.training.run import RunResult, RunSettings, require_trainable
 from netdistance.training.run_files import RunFiles, save_examples
 from netdistance.training.signature import Signature
 from netdistance.training.tasks import load_task
@@ -32,7 +32,7 @@ def train(options: TrainOptions, *, progress: Progress = SILENT) -> Report:
     options.require_consistent()
     task = load_task(options.task, options.data)
     plan = planned_runs(options, task)
-    network_of(plan[0], task)  # what cannot be built is refused before anything is written
+    require_trainable(plan, task)
     out = Path(options.out)
     make_folder(out)
     save_examples(out, task)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 
 from netdistance.bounds.trust import log1p_sum, trust_from_log1p_sum
 from netdistance.errors import InputError, first_line
-from netdistance.quantities import Exact, Quantity, Skipped
+from netdistance.optim.base import real
+from netdistance.quantities import Quantity, Skipped
 from netdistance.report.run_rows import CurvePoint
 from netdistance.training.step_trust import StepTrust
 from netdistance.training.tasks import Task
@@ -40,6 +43,7 @@ class Evaluator:
     task: Task
     model: nn.Module
     steps: StepTrust
+    weights: tuple[str, ...]  # the parameters with two or more axes, tied ones once
     start: State
     start_norms: tuple[WeightNorms, ...]
     train: tuple[Tensor, Tensor]
@@ -51,7 +55,10 @@ class Evaluator:
         start = copy_state(model)
         train = judged_examples(task.train_inputs, task.train_targets)
         test = judged_examples(task.test_inputs, task.test_targets)
-        return cls(task, model, StepTrust(model), start, weight_norms(start), train, test)
+        named = model.named_parameters()
+        weights = tuple(name for name, parameter in named if parameter.ndim >= 2)
+        norms = weight_norms(start, weights)
+        return cls(task, model, StepTrust(model), weights, start, norms, train, test)
 
     def evaluate(self, step: int) -> tuple[Evaluation, State]:
         """What is measured of the network as it stands after that many steps, and its state."""
@@ -59,12 +66,12 @@ class Evaluator:
         train, test = (judge(self.model, self.task, *part) for part in (self.train, self.test))
         self.model.train()
         now = copy_state(self.model)
-        norms = weight_norms(now)
+        norms = weight_norms(now, self.weights)
         point = CurvePoint(
             step,
             *train,
             *test,
-            _trust(self.start, now),
+            _trust(self.start, now, self.weights),
             *self.steps.take(),
             *(
                 growth(self.start_norms, norms, attrgetter(name))
@@ -85,12 +92,31 @@ def judge(model: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> Judg
             outputs = outputs_of(model, task, part)
             if not bool(outputs.isfinite().all()):
                 return None, None
-            losses.append(len(part) * float(task.loss(outputs, labels)))
-            if task.accuracy is not None:
-                accuracies.append(len(part) * task.accuracy(outputs, labels))
-    loss = math.fsum(losses) / len(inputs)
-    accuracy = math.fsum(accuracies) / len(inputs) if accuracies else None
-    return (loss if math.isfinite(loss) else None), accuracy
+            with own_code(task, "its loss or accuracy fails"):
+                losses.append(len(part) * float(task.loss(outputs, labels)))
+                if task.accuracy is not None:
+                    accuracies.append(len(part) * float(task.accuracy(outputs, labels)))
+    return _finite_mean(losses, len(inputs)), _finite_mean(accuracies, len(inputs))
+
+
+def _finite_mean(sums: list[float], count: int) -> float | None:
+    if not sums or not all(map(math.isfinite, sums)):
+        return None
+    return math.fsum(sums) / count
+
+
+@contextmanager
+def own_code(task: Task, what: str) -> Iterator[None]:
+    """The user's own code may raise anything.
+
+    Raises:
+        InputError: it did.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"task {task.name}: {what}: {why}") from error
 
 
 def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:
@@ -99,12 +125,8 @@ def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:
     Raises:
         InputError: the task file's own network raised, or gave no tensor of floating point.
     """
-    try:
+    with own_code(task, f"its network cannot run on {tuple(inputs.shape)}"):
         outputs = model(inputs)
-    except Exception as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        shape = tuple(inputs.shape)
-        raise InputError(f"task {task.name}: its network cannot run on {shape}: {what}") from error
     if not isinstance(outputs, Tensor) or not outputs.is_floating_point():
         raise InputError(f"task {task.name}: its network gave no tensor of floating point")
     return outputs
@@ -140,16 +162,17 @@ def copy_state(model: nn.Module) -> State:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _trust(start: State, now: State) -> Quantity:
-    """Deep relative trust from one state to another, over tensors with two or more axes."""
+def _trust(start: State, now: State, weights: Sequence[str]) -> Quantity:
+    """Deep relative trust from one state to another."""
+    if not weights:
+        return Skipped("no parameter has two or more axes")
     relative = []
-    for name, before in start.items():
-        if before.ndim >= 2 and before.is_floating_point():
-            norm = torch.linalg.vector_norm(before.double())
-            if not float(norm) > 0.0:
-                return Skipped(f"{name} was zero at the start")
-            relative.append(float(torch.linalg.vector_norm(now[name].double() - before) / norm))
-    total = log1p_sum(relative)
-    if not math.isfinite(total):
-        return Skipped("a weight is not finite at the end of the run")
-    return trust_from_log1p_sum(total) if relative else Exact(0.0)
+    for name in weights:
+        before, after = (real(state[name]).double() for state in (start, now))
+        norm = torch.linalg.vector_norm(before)
+        if not float(norm) > 0.0:
+            return Skipped(f"{name} was zero at the start, and has no relative change")
+        relative.append(float(torch.linalg.vector_norm(after - before) / norm))
+        if not math.isfinite(relative[-1]):
+            return Skipped(f"{name} is not finite")
+    return trust_from_log1p_sum(log1p_sum(relative))

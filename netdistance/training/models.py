@@ -242,11 +242,13 @@ def _try(network: nn.Module, task: Task) -> None:
 
 def _judge(network: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> None:
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.random.fork_rng(devices=[]):
             outputs = network(inputs)
             loss = task.loss(outputs, targets)
             if loss.shape != ():
                 raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number")
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            network.zero_grad()
             if task.accuracy is not None:
                 float(task.accuracy(outputs, targets))
     except Exception as error:  # the user's own code may raise anything

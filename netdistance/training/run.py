@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from netdistance.errors import UsageError, first_line
 from netdistance.report.run_rows import CurvePoint, RunStatus
-from netdistance.training.evaluation import Evaluation, Evaluator, copy_state, outputs_of
+from netdistance.training.evaluation import Evaluation, Evaluator, copy_state, outputs_of, own_code
 from netdistance.training.models import build_network
 from netdistance.training.optimizers import Optimizers, find_optimizer
 from netdistance.training.step_trust import StepTrust
@@ -78,6 +79,13 @@ def run_training(settings: RunSettings, task: Task, listener: Listener) -> Train
     Raises:
         InputError: the task file's own network fails.
     """
+    with torch.random.fork_rng(devices=[]):
+        # of a user's own network: dropout draws from torch's generator, which is put back after
+        torch.default_generator.manual_seed(_stream(settings.seed, 1))
+        return _train(settings, task, listener)
+
+
+def _train(settings: RunSettings, task: Task, listener: Listener) -> TrainedRun:
     model = network_of(settings, task)
     trainer = _Trainer.of(settings, task, model)
     evaluator = Evaluator.of(task, model)
@@ -131,11 +139,12 @@ class _Trainer:
             if not self._backward():
                 return
             # counted back from `stop`, so that its own step is one of them
-            if (stop - self.done - 1) % every == 0:
-                measured.step(self.optimizers)
-            else:
-                for optimizer in self.optimizers:
-                    optimizer.step()
+            with own_code(self.task, "its parameters cannot be moved"):
+                if (stop - self.done - 1) % every == 0:
+                    measured.step(self.optimizers)
+                else:
+                    for optimizer in self.optimizers:
+                        optimizer.step()
             self.done += 1
             if self.done % self.epoch == 0 and self.lr_decay != 1.0:
                 self._decay()
@@ -146,16 +155,34 @@ class _Trainer:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         outputs = outputs_of(self.model, self.task, self.task.train_inputs[batch])
-        loss = self.task.loss(outputs, self.task.train_targets[batch])
-        if not math.isfinite(loss.item()):
-            return False
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        with own_code(self.task, "its loss or its gradient fails"):
+            loss = self.task.loss(outputs, self.task.train_targets[batch])
+            if not math.isfinite(loss.item()):
+                return False
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return True
 
     def _decay(self) -> None:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] *= self.lr_decay
+
+
+def require_trainable(plan: Sequence[RunSettings], task: Task) -> None:
+    """Build the network and every optimiser of a plan once, so that no run is the first to fail.
+
+    Raises:
+        UsageError: there is no such network, it does not take the inputs of this task, or an
+            optimiser does not take its parameters.
+        InputError: the task file's own network cannot be built.
+    """
+    for settings in {run.optimizer: run for run in plan}.values():
+        parameters = network_of(settings, task).parameters()
+        try:
+            find_optimizer(settings.optimizer).build(parameters, settings.lr)
+        except (ValueError, RuntimeError, TypeError) as error:
+            what = f"does not take the parameters of {settings.network}: {first_line(error)}"
+            raise UsageError(f"optimizer {settings.optimizer} {what}") from error
 
 
 def network_of(settings: RunSettings, task: Task) -> nn.Module:
@@ -196,4 +223,7 @@ def _is_finite(model: nn.Module) -> bool:
 
 
 def _lost(first: float | None, last: float | None) -> bool:
-    return first is None or last is None or last > DIVERGED_FACTOR * first
+    if first is None or last is None:
+        return True
+    # ten times a loss below zero, as a log-density may have, is no measure
+    return last > DIVERGED_FACTOR * first > 0.0

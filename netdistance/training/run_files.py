@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 
-from netdistance.errors import InputError, OutputError
+from netdistance.checkpoints import open_checkpoint
+from netdistance.errors import CheckpointError, InputError, OutputError
 from netdistance.report.document import to_document
 from netdistance.report.files import make_folder, write_atomically
 from netdistance.report.from_json import read_value
@@ -72,9 +73,11 @@ class RunFiles:
             result: RunResult = read_value(document["result"], RunResult, "result")
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
+        if not result.curve:
+            return None
         kept = result.curve if self.keep_checkpoints else ()
         names = (_INITIAL, _FINAL, *(_checkpoint(point.step) for point in kept))
-        return result if all((self.folder / name).is_file() for name in names) else None
+        return result if all(_is_whole(self.folder / name) for name in names) else None
 
     def save(self, run: TrainedRun) -> None:
         """Write both checkpoints, then the result: a run killed before that is repeated.
@@ -124,19 +127,22 @@ class RunFiles:
 
 
 def save_examples(out: Path, task: Task) -> None:
-    """Write `test_inputs.npy`, at most 1,000, and where they have classes `test_targets.npy`.
+    """Write at most 1,000 of the test examples, as `<task>-inputs.npy` and `<task>-targets.npy`.
+
+    Targets that are no classes have no file.
 
     Raises:
         OutputError: a file cannot be written.
     """
     inputs, targets = judged_examples(task.test_inputs, task.test_targets)
-    arrays = {"test_inputs": inputs}
-    if not targets.is_floating_point():
-        arrays["test_targets"] = targets
-    for name, array in arrays.items():
+    for name, array in (("inputs", inputs), ("targets", targets)):
+        path = out / f"{_file_name(task.name)}-{name}.npy"
+        if name == "targets" and targets.is_floating_point():
+            path.unlink(missing_ok=True)  # of a task that had this name before
+            continue
         content = io.BytesIO()
         np.save(content, array[:_EXAMPLES].numpy(), allow_pickle=False)
-        write_atomically(out / f"{name}.npy", content.getvalue())
+        write_atomically(path, content.getvalue())
 
 
 def run_id(settings: RunSettings) -> str:
@@ -151,9 +157,23 @@ def run_id(settings: RunSettings) -> str:
         f"-decay{s.lr_decay!r}": s.lr_decay != 1.0,
     }
     size = f"depth{s.depth}-width{s.width}-steps{s.steps}"
-    names = "-".join(_UNSAFE.sub("_", name)[:60] for name in (s.task, s.network, s.optimizer))
+    names = "-".join(map(_file_name, (s.task, s.network, s.optimizer)))
     extra = "".join(text for text, told in unusual.items() if told)
     return f"{names}-lr{s.lr!r}-{size}{extra}-seed{s.seed}"
+
+
+def _file_name(name: str) -> str:
+    """The name as a part of a file name: no separators, and not hidden."""
+    return _UNSAFE.sub("_", name).lstrip(".")[:60] or "_"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a checkpoint is as long as its header says."""
+    try:
+        with open_checkpoint(path):
+            return True
+    except CheckpointError:
+        return False
 
 
 def _checkpoint(step: int) -> str:

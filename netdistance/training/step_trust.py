@@ -39,6 +39,9 @@ class StepTrust:
     def take(self) -> tuple[Quantity, Quantity]:
         """The mean over the measured steps with its standard error, and the largest of them."""
         sums, self.sums = self.sums, []
+        if all(parameter.ndim < 2 for parameter in self.model.parameters()):
+            none = Skipped("no parameter has two or more axes")
+            return none, none
         if not sums:
             none = Skipped("no step was measured")
             return none, none
@@ -46,9 +49,11 @@ class StepTrust:
         found = [trust for trust in trusts if trust is not None]
         if len(found) < len(sums):
             return _NOT_FINITE, _NOT_FINITE
+        if len(found) == 1:
+            return Exact(found[0]), Exact(found[0])
         try:
-            spread = statistics.stdev(found) if len(found) > 1 else 0.0
-            mean = Estimate(statistics.fmean(found), spread / math.sqrt(len(found)))
+            error = statistics.stdev(found) / math.sqrt(len(found))
+            mean = Estimate(statistics.fmean(found), error)
         except OverflowError:
             return Skipped("overflows float64"), Exact(max(found))
         return mean, Exact(max(found))

@@ -28,13 +28,13 @@ class WeightNorms:
     median_singular_value: Quantity
 
 
-def weight_norms(state: State) -> tuple[WeightNorms, ...]:
-    """The norms of every tensor with two or more axes, in float64.
+def weight_norms(state: State, names: Sequence[str]) -> tuple[WeightNorms, ...]:
+    """The norms of these tensors of two or more axes, in float64.
 
     Singular values are the roots of the eigenvalues of the smaller Gram matrix: the largest right
     to 1e-12, one 1e-4 as large to 1e-6 (relative, of a matrix with `LARGEST_SIDE` rows).
     """
-    return tuple(_norms(name, tensor) for name, tensor in state.items() if tensor.ndim >= 2)
+    return tuple(_norms(name, state[name]) for name in names)
 
 
 def growth(
@@ -59,7 +59,8 @@ def growth(
 
 
 def _norms(name: str, tensor: Tensor) -> WeightNorms:
-    matrix = tensor.detach().cpu().double().flatten(1)
+    wide = torch.complex128 if tensor.is_complex() else torch.float64
+    matrix = tensor.detach().cpu().to(wide).flatten(1)
     if not bool(matrix.isfinite().all()):
         lost = Skipped(f"{name} is not finite")
         return WeightNorms(name, lost, lost, lost)
@@ -71,6 +72,7 @@ def _norms(name: str, tensor: Tensor) -> WeightNorms:
         matrix = matrix.T
     # scaled, so that no square overflows or underflows
     scale = float(matrix.abs().max()) or 1.0
-    gram = (matrix / scale) @ (matrix / scale).T
+    gram = (matrix / scale) @ (matrix / scale).mH
     values = torch.linalg.eigvalsh(gram).clamp(min=0.0).sqrt() * scale
-    return WeightNorms(name, frobenius, Exact(float(values[-1])), Exact(float(values.median())))
+    median = Exact(float(values.quantile(0.5)))
+    return WeightNorms(name, frobenius, Exact(float(values[-1])), median)

@@ -126,7 +126,7 @@ def test_other_commands_run_what_was_trained(tmp_path: Path, network: str) -> No
     task = ("text", "--data", text) if network == "transformer" else ("digits",)
     train(out, "--task", *task, "--network", network, "--optimizer", "adamw", "--steps", "5")
     (folder,) = (path.parent for path in out.glob("*/network.py"))
-    data = ("--inputs", out / "test_inputs.npy", "--targets", out / "test_targets.npy")
+    data = ("--inputs", out / f"{task[0]}-inputs.npy", "--targets", out / f"{task[0]}-targets.npy")
     ends = (folder / "initial.safetensors", folder / "final.safetensors")
     model = f"{folder / 'network.py'}:build"
     compared = invoke("compare", *ends, "--model", model, *data, "--quiet", "--json", "-")

@@ -47,7 +47,7 @@ def test_ctrl_c_is_one_line_and_leaves_whole_files(tmp_path: Path) -> None:
     assert error_problem(Outcome(process.returncode, printed, said), 130, "interrupted") == ""
     (lines,) = out.glob("*.jsonl")
     assert all(strict(line)["step"] >= 0 for line in lines.read_text().splitlines())
-    assert leftovers(out, lines.name, "test_inputs.npy") == []
+    assert leftovers(out, lines.name, "checkerboard-inputs.npy") == []
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:

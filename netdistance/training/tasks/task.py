@@ -32,16 +32,19 @@ class Task:
     network: str = "mlp"
     build: Callable[..., nn.Module] | None = None
     note: str = ""
+    code: str = ""  # a hash of the file that defines it, of a user's own task
 
 
 def data_fingerprint(task: Task) -> str:
-    """16 hex digits that differ wherever a task's name, shapes, dtypes or data do.
+    """16 hex digits that differ wherever a task's name, code, shapes, dtypes or data do.
 
-    The start of a sha256 of the name and of the four tensors, bit for bit: 0.0 and -0.0 differ.
-    Costs a pass over the data.
+    The start of a sha256 of the name, the code's hash and the four tensors, bit for bit: 0.0 and
+    -0.0 differ. Costs a pass over the data.
     """
     tensors = (task.train_inputs, task.train_targets, task.test_inputs, task.test_targets)
-    facts = (task.name, *((tuple(tensor.shape), str(tensor.dtype)) for tensor in tensors))
+    shapes = ((tuple(tensor.shape), str(tensor.dtype)) for tensor in tensors)
+    code = (task.code,) if task.code else ()
+    facts = (task.name, *code, *shapes)
     digest = hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape"))
     for tensor in tensors:
         digest.update(tensor.detach().cpu().contiguous().numpy().data)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from netdistance.errors import InputError
 from netdistance.networks.arrays import as_array, as_int64
-from netdistance.networks.factory import made_by
+from netdistance.networks.factory import made_by, source_hash
 from netdistance.networks.inputs import prepared
 from netdistance.training.tasks.losses import (
     cross_entropy,
@@ -52,12 +52,13 @@ def user_task(spec: str) -> Task:
     made = made_by(spec, "--task")
     parts = _parts(spec, made)
     data = _checked_data(spec, parts)
+    code = source_hash(spec)
     if isinstance(made, Task):
-        return _checked_task(spec, made, data)
+        return replace(_checked_task(spec, made, data), code=code)
     build = parts.get("build")
     if build is not None and not callable(build):
         raise InputError(f"{spec}: build is of type {type(build).__name__}, expected a function")
-    return _task_of(spec, data, build)
+    return replace(_task_of(spec, data, build), code=code)
 
 
 def _parts(spec: str, made: Any) -> dict[str, Any]:

@@ -259,7 +259,7 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("hostile names", comparison(*HOSTILE, text=" ".join(HOSTILE))),
     ("train with curves", trained(PROVENANCE, "fromage", "sgd")),
     ("hostile optimizers", training(PROVENANCE, *HOSTILE)),
-    ("hostile curves", trained(PROVENANCE, *HOSTILE[:6])),
+    ("odd curves", trained(PROVENANCE, *HOSTILE[:6])),
     ("everything skipped", everything_skipped()),
     ("sensitivity", sensitivity("0.weight", "1.weight")),
     ("hostile weights", sensitivity(*HOSTILE)),

@@ -18,6 +18,10 @@ from netdistance.training.tasks import load_task
 from netdistance.training.weight_norms import LARGEST_SIDE, growth, weight_norms
 
 
+def norms_of(state):
+    return weight_norms(state, [name for name, tensor in state.items() if tensor.ndim >= 2])
+
+
 def drawn(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
@@ -26,31 +30,31 @@ def drawn(*shape, seed=0):
 @pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
 def test_norms_are_those_of_a_full_decomposition(shape, scale):
     weight = drawn(*shape) * scale
-    (norms,) = weight_norms({"w": weight, "b": drawn(4)})
+    (norms,) = norms_of({"w": weight, "b": drawn(4)})
     singular = torch.linalg.svdvals(weight.double().flatten(1))
     assert norms.name == "w"
     assert norms.frobenius_norm.value == pytest.approx(
         math.sqrt(float((singular**2).sum())), rel=1e-12
     )
     assert norms.largest_singular_value.value == pytest.approx(float(singular[0]), rel=1e-12)
-    median = float(singular.median())
+    median = float(singular.quantile(0.5))
     assert norms.median_singular_value.value == pytest.approx(median, rel=1e-9)
 
 
 def test_norms_of_odd_weights():
-    zero, lost = weight_norms({"0": torch.zeros(2, 3), "1": torch.full((2, 2), math.nan)})
+    zero, lost = norms_of({"0": torch.zeros(2, 3), "1": torch.full((2, 2), math.nan)})
     assert zero.largest_singular_value == Exact(0.0)
     assert isinstance(lost.frobenius_norm, Skipped)
     assert "1 is not finite" in lost.median_singular_value.reason
     side = LARGEST_SIDE + 1
-    (large,) = weight_norms({"w": torch.ones(side, side)})
+    (large,) = norms_of({"w": torch.ones(side, side)})
     assert large.frobenius_norm.value == pytest.approx(side)
     assert isinstance(large.largest_singular_value, Skipped)
 
 
 def test_growth_is_the_geometric_mean_between_least_and_most():
-    start = weight_norms({"a": drawn(3, 4), "b": drawn(4, 4, seed=1), "zero": torch.zeros(2, 2)})
-    now = weight_norms({"a": 2 * drawn(3, 4), "b": 8 * drawn(4, 4, seed=1), "zero": drawn(2, 2)})
+    start = norms_of({"a": drawn(3, 4), "b": drawn(4, 4, seed=1), "zero": torch.zeros(2, 2)})
+    now = norms_of({"a": 2 * drawn(3, 4), "b": 8 * drawn(4, 4, seed=1), "zero": drawn(2, 2)})
     for name in ("frobenius_norm", "largest_singular_value", "median_singular_value"):
         found = growth(start, now, attrgetter(name))
         assert found.mean.value == pytest.approx(4.0, rel=1e-12)
@@ -59,11 +63,11 @@ def test_growth_is_the_geometric_mean_between_least_and_most():
 
 
 def test_growth_of_what_is_lost_or_was_zero():
-    zero, lost = weight_norms({"w": torch.zeros(2, 2)}), weight_norms({"w": drawn(2, 2) / 0.0})
+    zero, lost = norms_of({"w": torch.zeros(2, 2)}), norms_of({"w": drawn(2, 2) / 0.0})
     norm = attrgetter("frobenius_norm")
     assert "at the start" in growth(zero, zero, norm).mean.reason
-    assert growth(weight_norms({"w": drawn(2, 2)}), lost, norm).most.reason == "w is not finite"
-    assert growth(weight_norms({"w": drawn(2, 2)}), zero, norm).mean == Exact(0.0)
+    assert growth(norms_of({"w": drawn(2, 2)}), lost, norm).most.reason == "w is not finite"
+    assert growth(norms_of({"w": drawn(2, 2)}), zero, norm).mean == Exact(0.0)
 
 
 def loss_of(model):

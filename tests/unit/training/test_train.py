@@ -61,7 +61,7 @@ def test_a_run_leaves_its_files_and_a_row(tmp_path):
     (row,) = report.runs
     assert (row.status, row.optimizer, row.depth, row.width) == ("finished", "fromage", 2, 8)
     folder = out / run_id(SETTINGS)
-    names = [folder.name, f"{folder.name}.jsonl", "test_inputs.npy"]
+    names = ["checkerboard-inputs.npy", folder.name, f"{folder.name}.jsonl"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert sorted(path.name for path in folder.iterdir()) == [
         "final.safetensors",
