@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
+import torch
+
 from netdistance.bounds.descent import Pull, loss_change_row, max_relative_step_row
 from netdistance.bounds.trust import MODEL, log1p_sum, modelled_row, trust_of_sum
 from netdistance.networks.load import State
@@ -195,3 +197,9 @@ def _mean(values: Sequence[Quantity]) -> Quantity:
 
 def _number(loss: float) -> Quantity:
     return Exact(loss) if math.isfinite(loss) else Skipped(_LOSS)
+
+
+def left_behind(start: Start, a: State, b: State) -> tuple[str, ...]:
+    """The tensors that differ in b but do not move on the way to it, so that its end is not b."""
+    still = (name for name in a if name not in start.gradient)
+    return tuple(name for name in still if not torch.equal(a[name], b[name]))

@@ -9,7 +9,7 @@ from netdistance.report.document import Report
 from netdistance.report.escape import shortened
 from netdistance.report.gradient_rows import Descent, GradientPoint, Move, TensorGradient
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, percent, plain_number, quantity, without_error
+from netdistance.report.wording import count, names, percent, plain_number, quantity, without_error
 
 _ROWS, _SIZES = 6, 5
 _TITLES: dict[Move, tuple[str, str]] = {
@@ -19,13 +19,25 @@ _TITLES: dict[Move, tuple[str, str]] = {
 }
 
 
-def gradients_verdict(report: Report) -> str:
-    """How far the loss falls, where the gradient is another, and whether the model foresaw it."""
+def gradients_verdict(report: Report, stays: Sequence[str] = ()) -> str:
+    """How far the loss falls, where the gradient is another, and whether the model foresaw it.
+
+    `stays` are the tensors that differ in b and do not move toward it.
+    """
     points = _points(report, "step")
     if all(isinstance(p.gradient_change, Skipped) for p in points):
         return f"Down the gradient nothing was measured: {_reason(points[0].gradient_change)}."
     descent = next(row for row in report.descent or () if row.move == "step")
-    return f"{_falls(descent)} {_broken(points)} {_exceeded(report.gradients or ())}"
+    found = f"{_falls(descent)} {_broken(points)} {_exceeded(report.gradients or ())}"
+    return found + _left_behind(stays)
+
+
+def _left_behind(stays: Sequence[str]) -> str:
+    if not stays:
+        return ""
+    many = f"{len(stays):,} tensors that differ stay"
+    those = "1 tensor that differs stays" if len(stays) == 1 else many
+    return f" Toward b {those} a's ({names(stays)}), so that t = 1 is not b itself."
 
 
 def _points(report: Report, move: Move) -> list[GradientPoint]:

@@ -10,7 +10,7 @@ from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.errors import UsageError
 from netdistance.pairing.rename import renamed, rules_for_pair
 from netdistance.probes.gradient_breakdown import Start
-from netdistance.probes.gradient_rows import along_noise, along_pair, along_step
+from netdistance.probes.gradient_rows import along_noise, along_pair, along_step, left_behind
 from netdistance.probes.mean_loss import MeanLoss
 from netdistance.probes.noise import perturbed_names, require_matched
 from netdistance.probes.noise_levels import LEAST_NOISE, MOST_NOISE
@@ -91,7 +91,8 @@ def gradients(
         gradients=(*points, *noise, *pair),
         descent=(descent,) if toward is None else (descent, toward),
     )
-    return replace(report, verdict=Verdict(gradients_verdict(report)))
+    stays = left_behind(start, *states) if b is not None else ()
+    return replace(report, verdict=Verdict(gradients_verdict(report, stays)))
 
 
 def _state(run: Run, checkpoint: Checkpoint) -> State:
@@ -102,10 +103,10 @@ def _state(run: Run, checkpoint: Checkpoint) -> State:
 
 def _start(run: Run, state: State, options: GradientsOptions) -> Start:
     require_matched(run.network, state, options.layers)
-    names = perturbed_names(run.network, state, options.scope, options.layers)
-    if not names:
+    moved = perturbed_names(run.network, state, options.scope, options.layers)
+    if not moved:
         raise UsageError(f"{run.network.name}: no parameter of scope {options.scope} to move")
     assert run.targets is not None
     size = options.batch_size
     loss = MeanLoss.of(run.network, state, run.inputs, run.targets, batch_size=size)
-    return Start.of(loss, names)
+    return Start.of(loss, moved)

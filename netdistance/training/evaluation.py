@@ -83,26 +83,34 @@ class Evaluator:
 
 def judge(model: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> Judgement:
     """The mean loss and the accuracy over all of these examples; None where not finite."""
-    losses: list[float] = []
-    accuracies: list[float] = []
+    judged = []
     with torch.no_grad():
         for part, labels in zip(
             *(torch.split(t, _AT_ONCE) for t in (inputs, targets)), strict=True
         ):
-            outputs = outputs_of(model, task, part)
-            if not bool(outputs.isfinite().all()):
+            found = _judge_part(model, task, part, labels)
+            if found is None:
                 return None, None
-            with own_code(task, "its loss or accuracy fails"):
-                losses.append(len(part) * float(task.loss(outputs, labels)))
-                if task.accuracy is not None:
-                    accuracies.append(len(part) * float(task.accuracy(outputs, labels)))
+            judged.append(found)
+    losses, accuracies = zip(*judged, strict=True)
     return _finite_mean(losses, len(inputs)), _finite_mean(accuracies, len(inputs))
 
 
-def _finite_mean(sums: list[float], count: int) -> float | None:
-    if not sums or not all(map(math.isfinite, sums)):
+def _judge_part(
+    model: nn.Module, task: Task, inputs: Tensor, targets: Tensor
+) -> tuple[float, float] | None:
+    """The sums of losses and of right answers, NaN without an accuracy; None if not finite."""
+    outputs = outputs_of(model, task, inputs)
+    if not bool(outputs.isfinite().all()):
         return None
-    return math.fsum(sums) / count
+    with own_code(task, "its loss or accuracy fails"):
+        loss = float(task.loss(outputs, targets))
+        accuracy = math.nan if task.accuracy is None else float(task.accuracy(outputs, targets))
+    return len(inputs) * loss, len(inputs) * accuracy
+
+
+def _finite_mean(sums: Sequence[float], count: int) -> float | None:
+    return math.fsum(sums) / count if all(map(math.isfinite, sums)) else None
 
 
 @contextmanager

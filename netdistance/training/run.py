@@ -140,14 +140,17 @@ class _Trainer:
                 return
             # counted back from `stop`, so that its own step is one of them
             with own_code(self.task, "its parameters cannot be moved"):
-                if (stop - self.done - 1) % every == 0:
-                    measured.step(self.optimizers)
-                else:
-                    for optimizer in self.optimizers:
-                        optimizer.step()
+                self._step(measured if (stop - self.done - 1) % every == 0 else None)
             self.done += 1
             if self.done % self.epoch == 0 and self.lr_decay != 1.0:
                 self._decay()
+
+    def _step(self, measured: StepTrust | None) -> None:
+        if measured is not None:
+            measured.step(self.optimizers)
+            return
+        for optimizer in self.optimizers:
+            optimizer.step()
 
     def _backward(self) -> bool:
         """The gradients of the next batch, unless its loss is not finite."""

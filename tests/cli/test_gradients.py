@@ -220,3 +220,14 @@ def test_a_signal_ends_the_run_cleanly(data: list[str], tmp_path: Path) -> None:
         )
     assert error_problem(outcome, 130, "interrupted") == ""
     assert (tmp_path / "report.json").read_text() == "old"
+
+
+def test_what_differs_in_b_and_stays_is_named(tmp_path: Path) -> None:
+    tensors = load_file(demo.TRAINED)
+    tensors["0.bias"] = tensors["0.bias"] + 1.0
+    save_file(tensors, tmp_path / "b.safetensors")
+    data = ("--inputs", demo.POINTS, "--targets", demo.LABELS, "--draws", "2")
+    words = ("gradients", demo.TRAINED, tmp_path / "b.safetensors", "--model", demo.MODEL, *data)
+    said = " ".join(invoke(*words).out.split())
+    assert "1 tensor that differs stays a's (0.bias), so that t = 1 is not b itself." in said
+    assert "stays a's" not in invoke(*words, "--scope", "all").out

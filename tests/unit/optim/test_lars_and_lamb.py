@@ -19,8 +19,8 @@ def follow(weight, optimizer, all_gradients):
     return weight.detach().numpy()
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("capturable", [False, True])
 def test_ten_steps_of_lars_are_the_papers(momentum, weight_decay, capturable):
     weight, many = random_pair(5, 3), gradients(5, 3)
@@ -30,7 +30,7 @@ def test_ten_steps_of_lars_are_the_papers(momentum, weight_decay, capturable):
     np.testing.assert_allclose(follow(weight, optimizer, many), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.01, 0.05])
 @pytest.mark.parametrize("clamp", [None, (0.0, 2.0)])
 @pytest.mark.parametrize("capturable", [False, True])
 def test_ten_steps_of_lamb_are_the_papers(weight_decay, clamp, capturable):
