@@ -16,7 +16,7 @@ SMALL = ("--width", "8", "--depth", "2", "--steps", "40", "--optimizer", "fromag
 
 def test_a_killed_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    options = ("--width", "8", "--lr", "0.01,0.02,0.05", "--steps", "400", "--optimizer", "sgd")
+    options = ("--width", "8", "--lr", "0.01,0.02,0.05", "--steps", "200", "--optimizer", "sgd")
     words = command("train", "--out", out, *options)
     with subprocess.Popen(words, env=environment(), stdout=-3, stderr=-3) as process:
         deadline = time.monotonic() + 120.0

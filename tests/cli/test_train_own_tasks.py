@@ -78,6 +78,12 @@ class Complex(nn.Module):
 """
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds of drawing in each comparison, which other tests look at."""
+    monkeypatch.setattr("netdistance.report.figures.render_parts", lambda report, kind: {})
+
+
 def train(folder: Path, name: str, *options: str, source: str = TASK) -> Outcome:
     (folder / "own.py").write_text(source)
     steps = ("--steps", "20", "--optimizer", "sgd")
