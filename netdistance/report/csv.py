@@ -54,7 +54,7 @@ def _numbers(section: str, item: Item) -> Iterator[tuple[tuple[Any, ...], Mappin
 
 def _values(number: Number) -> dict[str, Any]:
     if number is None:
-        return {"kind": "skipped", "reason": "not finite"}
+        return {"kind": "skipped", "reason": "not finite, or not defined"}
     if isinstance(number, int | float):
         return {"kind": "sample", "value": number}
     return to_json(number)
