@@ -11,7 +11,7 @@ import click
 
 from netdistance.cli.comma_separated import comma_separated
 from netdistance.cli.output import Outputs, emit, output_options
-from netdistance.cli.running import judging_options, naming_options
+from netdistance.cli.running import judging_options, moving_options, naming_options
 from netdistance.cli.terminal import terminal_progress
 
 
@@ -35,19 +35,7 @@ from netdistance.cli.terminal import terminal_progress
     metavar="N",
     help="How many times noise is drawn; the standard error is over draws.",
 )
-@click.option(
-    "--scope",
-    type=click.Choice(["weights", "all"]),
-    default="weights",
-    show_default=True,
-    help="Move tensors with two or more axes, or all parameters.",
-)
-@click.option(
-    "--layers",
-    multiple=True,
-    metavar="GLOB",
-    help="Move only parameters of these names; repeatable.",
-)
+@moving_options
 @naming_options(renames="the checkpoints' names so that they match the model's")
 @output_options
 def command(a: Path, b: Path | None, outputs: Outputs, quiet: bool, **settings: Any) -> int:

@@ -119,6 +119,24 @@ def judging_options(command: Command) -> Command:
     return _with(command, [option for option in _OPTIONS if option not in others])
 
 
+def moving_options(command: Command) -> Command:
+    """Add --scope and --layers: which parameters move."""
+    scope = click.option(
+        "--scope",
+        type=click.Choice(["weights", "all"]),
+        default="weights",
+        show_default=True,
+        help="Move tensors with two or more axes, or all parameters.",
+    )
+    layers = click.option(
+        "--layers",
+        multiple=True,
+        metavar="GLOB",
+        help="Move only parameters of these names; repeatable.",
+    )
+    return _with(command, (scope, layers))
+
+
 def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
     for option in reversed(options):
         command = option(command)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from netdistance.cli.output import Outputs, emit, output_options
-from netdistance.cli.running import judging_options, naming_options
+from netdistance.cli.running import judging_options, moving_options, naming_options
 from netdistance.cli.terminal import terminal_progress
 
 
@@ -53,19 +53,7 @@ from netdistance.cli.terminal import terminal_progress
     metavar="N",
     help="Random directions of each layer alone; 0 leaves the layers out, which is faster.",
 )
-@click.option(
-    "--scope",
-    type=click.Choice(["weights", "all"]),
-    default="weights",
-    show_default=True,
-    help="Move tensors with two or more axes, or all parameters.",
-)
-@click.option(
-    "--layers",
-    multiple=True,
-    metavar="GLOB",
-    help="Move only parameters of these names; repeatable.",
-)
+@moving_options
 @click.option(
     "--eigenvalues",
     type=click.IntRange(0),

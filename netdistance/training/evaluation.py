@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -12,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from netdistance.bounds.trust import log1p_sum, trust_from_log1p_sum
-from netdistance.errors import InputError, first_line
+from netdistance.errors import InputError
 from netdistance.optim.base import real
 from netdistance.quantities import Quantity, Skipped
 from netdistance.report.run_rows import CurvePoint
 from netdistance.training.step_trust import StepTrust
 from netdistance.training.tasks import Task
+from netdistance.training.tasks.own_code import own_code
 from netdistance.training.weight_norms import State, WeightNorms, growth, weight_norms
 
 # labels that an evaluation judges at most, of each data set: a drawn part, the same in every run
@@ -111,20 +111,6 @@ def _judge_part(
 
 def _finite_mean(sums: Sequence[float], count: int) -> float | None:
     return math.fsum(sums) / count if all(map(math.isfinite, sums)) else None
-
-
-@contextmanager
-def own_code(task: Task, what: str) -> Iterator[None]:
-    """The user's own code may raise anything.
-
-    Raises:
-        InputError: it did.
-    """
-    try:
-        yield
-    except (Exception, SystemExit) as error:
-        why = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(f"task {task.name}: {what}: {why}") from error
 
 
 def outputs_of(model: nn.Module, task: Task, inputs: Tensor) -> Tensor:

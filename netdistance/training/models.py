@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from netdistance.errors import InputError, UsageError, first_line
 from netdistance.training.initial import INIT_NAMES, RELU_GAIN, InitName, LayerMaker
 from netdistance.training.signature import Signature
+from netdistance.training.tasks.own_code import own_code
 from netdistance.training.tasks.task import Task
 from netdistance.training.transformer import Transformer
 
@@ -241,19 +242,13 @@ def _try(network: nn.Module, task: Task) -> None:
 
 
 def _judge(network: nn.Module, task: Task, inputs: Tensor, targets: Tensor) -> None:
-    try:
-        with torch.random.fork_rng(devices=[]):
-            outputs = network(inputs)
-            loss = task.loss(outputs, targets)
-            if loss.shape != ():
-                raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number")
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            network.zero_grad()
-            if task.accuracy is not None:
-                float(task.accuracy(outputs, targets))
-    except Exception as error:  # the user's own code may raise anything
-        what = f"{type(error).__name__}: {first_line(error)}"
-        raise InputError(
-            f"task {task.name}: its network and loss fail on two examples, of shape "
-            f"{tuple(inputs.shape)}: {what}"
-        ) from error
+    what = f"its network and loss fail on two examples, of shape {tuple(inputs.shape)}"
+    with own_code(task, what), torch.random.fork_rng(devices=[]):
+        outputs = network(inputs)
+        loss = task.loss(outputs, targets)
+        if loss.shape != ():
+            raise ValueError(f"the loss has shape {tuple(loss.shape)}, expected one number")
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        network.zero_grad()
+        if task.accuracy is not None:
+            float(task.accuracy(outputs, targets))

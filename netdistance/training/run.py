@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from netdistance.errors import UsageError, first_line
 from netdistance.report.run_rows import CurvePoint, RunStatus
-from netdistance.training.evaluation import Evaluation, Evaluator, copy_state, outputs_of, own_code
+from netdistance.training.evaluation import Evaluation, Evaluator, copy_state, outputs_of
 from netdistance.training.models import build_network
 from netdistance.training.optimizers import Optimizers, find_optimizer
 from netdistance.training.step_trust import StepTrust
 from netdistance.training.tasks import Task
+from netdistance.training.tasks.own_code import own_code
 from netdistance.training.weight_norms import State
 
 BATCH = 128
@@ -81,7 +82,7 @@ def run_training(settings: RunSettings, task: Task, listener: Listener) -> Train
     """
     with torch.random.fork_rng(devices=[]):
         # of a user's own network: dropout draws from torch's generator, which is put back after
-        torch.default_generator.manual_seed(_stream(settings.seed, 1))
+        torch.default_generator.manual_seed(-1 - settings.seed)  # of no other stream
         return _train(settings, task, listener)
 
 
