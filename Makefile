@@ -10,7 +10,7 @@ MINILM := $(VENV)/.minilm
 # Installed once, and again only when the two files that decide what is installed change.
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all,oracles]'
 	@touch $@
 
 # A real checkpoint for the tests, without the packages that would run it.

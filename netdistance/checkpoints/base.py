@@ -33,13 +33,19 @@ def brief(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What the header says of one tensor; nothing of its data has been read."""
+    """What the header says of one tensor; nothing of its data has been read.
+
+    `encoding` is how it is stored: an element type, or what an encoding calls itself. Then
+    `decoding` is how its numbers are had, and `values` the element type that holds them.
+    """
 
     name: str
     shape: tuple[int, ...]
     encoding: str
     nbytes: int
     unreadable: str | None = None  # why its numbers cannot be had, where they cannot
+    decoding: str | None = None
+    values: str | None = None  # None: `encoding` is an element type itself
 
     @property
     def elements(self) -> int:
@@ -49,13 +55,13 @@ class TensorSpec:
     @property
     def is_weight(self) -> bool:
         """Whether deep relative trust counts it: floating point, with two or more axes."""
-        known = BY_NAME.get(self.encoding)
+        known = BY_NAME.get(self.values or self.encoding)
         return len(self.shape) >= 2 and known is not None and known.kind == "float"
 
     @property
     def dtype(self) -> DType:
-        """The element type that `encoding` names."""
-        return BY_NAME[self.encoding]
+        """The element type of its numbers."""
+        return BY_NAME[self.values or self.encoding]
 
 
 class Checkpoint(ABC):
@@ -85,6 +91,24 @@ class Checkpoint(ABC):
         Raises:
             CheckpointError: the file is shorter than its header says, or cannot be read.
         """
+
+    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+        """A rectangle of a matrix, as a new array; both slices have a start and a stop.
+
+        Packed formats hold an output's numbers down a column: reading the tensor whole would take
+        memory that grows with it.
+
+        Raises:
+            CheckpointError: as `blocks`.
+        """
+        width = self.specs[name].shape[1]
+        begins = [row * width + columns.start for row in range(rows.start, rows.stop)]
+        spans = [(begin, begin + columns.stop - columns.start) for begin in begins]
+        if columns.stop - columns.start == width:
+            spans = [(rows.start * width, rows.stop * width)]
+        parts = [block.copy() for a, b in spans for block in self.blocks(name, start=a, stop=b)]
+        flat = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
+        return flat.reshape(rows.stop - rows.start, columns.stop - columns.start)
 
     @abstractmethod
     def verify_unchanged(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdistance.checkpoints.base import Checkpoint
+from netdistance.checkpoints.decoded import decoded
 from netdistance.checkpoints.folder import checkpoint_in
 from netdistance.checkpoints.npz import NpzCheckpoint, is_npz
 from netdistance.checkpoints.safetensors_file import SafetensorsCheckpoint
@@ -92,6 +93,7 @@ _NOT_WEIGHTS = (
 def open_checkpoint(source: Source) -> Checkpoint:
     """A checkpoint, opened and validated, its tensors unread. Close it, or use `with`.
 
+    Weights that are stored packed are seen decoded, under their own names (`checkpoints.decoded`).
     `source` is a file, a model folder, a module, or a mapping of names to tensors or numpy arrays.
 
     Raises:
@@ -104,7 +106,7 @@ def open_checkpoint(source: Source) -> Checkpoint:
     if isinstance(source, Mapping) or (torch is not None and isinstance(source, torch.nn.Module)):
         from netdistance.checkpoints.state_dict import StateDictCheckpoint
 
-        return StateDictCheckpoint(source)
+        return decoded(StateDictCheckpoint(source))
     kind = type(source).__name__
     raise TypeError(f"a checkpoint is a path, a module or a mapping of tensors, not a {kind}")
 
@@ -122,10 +124,14 @@ def open_arrays(path: Path) -> Checkpoint:
 
 
 def _open_path(path: Path) -> Checkpoint:
-    if not os.path.isdir(path):  # which answers no where nothing can be asked
-        return _open_file(path, FORMATS)
-    inside = checkpoint_in(path, tuple(s for s in _SUFFIXES if s != ".json"))
-    return _open_file(inside, FORMATS)
+    if os.path.isdir(path):  # which answers no where nothing can be asked
+        path = checkpoint_in(path, tuple(s for s in _SUFFIXES if s != ".json"))
+    file = _open_file(path, FORMATS)
+    try:
+        return decoded(file, path.parent)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _open_shard(path: Path) -> Checkpoint:

@@ -32,6 +32,8 @@ def tensor_rows(pairing: Pairing, measured: Mapping[str, Measured]) -> tuple[Ten
             layer=layer_of(pair.name),
             metrics=metrics_of(pair, measured[pair.name]),
             tied_to=pair.tied_to,
+            decoding_a=pair.a.decoding,
+            decoding_b=pair.b.decoding,
         )
         for pair in pairing.pairs
     )

@@ -45,7 +45,7 @@ def grids_of(a: Checkpoint, pair: TensorPair, largest: float) -> frozenset[str]:
     Raises:
         CheckpointError: the file ended early or cannot be read.
     """
-    unit = _UNIT.get(pair.a.encoding, _FLOAT32_UNIT)
+    unit = _UNIT.get(pair.a.dtype.name, _FLOAT32_UNIT)
     slacks = {name: _ROUNDINGS * unit * top for name, (top, _) in _GRIDS.items()}
     count = pair.a.shape[0]
     row = pair.a.elements // count

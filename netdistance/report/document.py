@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import netdistance
 from netdistance import quantities
 from netdistance.quantities import Quantity
+from netdistance.report.audit_rows import AdapterRow, AuditRow, FrontierRow, KeepRow
 from netdistance.report.bound_row import BoundRow as BoundRow
 from netdistance.report.bound_row import Over as Over
 from netdistance.report.bound_row import Standing as Standing
@@ -69,7 +70,10 @@ class PairingAccount:
 
 @dataclass(frozen=True, slots=True)
 class TensorRow:
-    """One tensor name with its metrics; `tied_to` names the one that has its elements."""
+    """One tensor name with its metrics; `tied_to` names the one that has its elements.
+
+    An encoding that is no element type has a decoding: the formula of the numbers compared.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -78,6 +82,8 @@ class TensorRow:
     layer: str
     metrics: Mapping[str, Quantity]
     tied_to: str | None = field(default=None, metadata=OPTIONAL)
+    decoding_a: str | None = field(default=None, metadata=OPTIONAL)
+    decoding_b: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,10 @@ class Report:
     against: Against | None = field(default=None, metadata=OPTIONAL)
     gradients: tuple[GradientPoint, ...] | None = field(default=None, metadata=OPTIONAL)
     descent: tuple[Descent, ...] | None = field(default=None, metadata=OPTIONAL)
+    audit: tuple[AuditRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    keep: tuple[KeepRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    frontier: tuple[FrontierRow, ...] | None = field(default=None, metadata=OPTIONAL)
+    adapter: tuple[AdapterRow, ...] | None = field(default=None, metadata=OPTIONAL)
     schema_version: int = SCHEMA_VERSION
 
     def __repr__(self) -> str:

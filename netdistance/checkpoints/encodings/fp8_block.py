@@ -1,0 +1,75 @@
+"""8-bit floats with one scale for each block: `weight` of F8_E4M3 and `weight_scale_inv`.
+
+DeepSeek-V3's layout: weight (rows, columns) in blocks of `weight_block_size` (128 x 128 where a
+configuration does not say), scale (ceil(rows / block), ceil(columns / block)); despite its name the
+scale multiplies. Source: the model card and inference/kernel.py of deepseek-ai/DeepSeek-V3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
+
+_SUFFIX = "_scale_inv"
+_BLOCK = (128, 128)
+_DECODING = "code x the scale of its block"
+
+
+def _find(stored: Stored) -> Iterator[Encoded]:
+    for name in stored.with_suffix(_SUFFIX):
+        weight = stored.specs.get(name)
+        if weight is not None and weight.encoding.startswith("F8_E4M3"):
+            yield _encoded(stored, name)
+
+
+def _encoded(stored: Stored, name: str) -> Encoded:
+    scale = name + _SUFFIX
+    shape, scales = stored.specs[name].shape, stored.specs[scale].shape
+    block = _block_size(stored)
+    unreadable = None
+    if len(shape) != 2 or block is None:
+        unreadable = f"fp8 blocks are of matrices, and {name!r} has shape {shape}"
+        if block is None:
+            unreadable = "weight_block_size in config.json is not two sizes above 0"
+    elif scales != (expected := tuple(-(-n // b) for n, b in zip(shape, block, strict=True))):
+        unreadable = f"{scale!r} has shape {scales}, expected {expected}"
+    elif not stored.specs[scale].is_weight:
+        unreadable = f"{scale!r} is {stored.specs[scale].encoding}, expected floating point"
+    block = block or _BLOCK
+
+    def rows(first: int, last: int) -> Floats:
+        file, columns = stored.file, slice(0, shape[1])
+        codes: Floats = file.tile(name, slice(first, last), columns)
+        bands = slice(first // block[0], -(-last // block[0]))
+        own = file.tile(scale, bands, slice(0, scales[1])).astype(np.float32)
+        for band in range(bands.start, bands.stop):
+            part = codes[max(band * block[0] - first, 0) : (band + 1) * block[0] - first]
+            part *= np.repeat(own[band - bands.start], block[1])[: shape[1]]
+        return codes
+
+    return encoded(
+        stored,
+        name,
+        shape,
+        (name, scale),
+        label=f"fp8 e4m3, a scale per {block[0]} x {block[1]}",
+        decoding=_DECODING,
+        rows=rows,
+        unreadable=unreadable,
+    )
+
+
+def _block_size(stored: Stored) -> tuple[int, int] | None:
+    sizes = stored.config.get("weight_block_size") or _BLOCK
+    is_pair = isinstance(sizes, list | tuple) and len(sizes) == 2
+    if not is_pair or not all(type(n) is int and n > 0 for n in sizes):
+        return None
+    return sizes[0], sizes[1]
+
+
+FP8_BLOCK = Encoding(
+    "fp8 block", "https://huggingface.co/deepseek-ai/DeepSeek-V3 (README_WEIGHTS.md)", _find
+)
