@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.checkpoints.decoded import decoded
 from netdistance.checkpoints.folder import checkpoint_in
+from netdistance.checkpoints.hub import from_hub, is_hub_id
 from netdistance.checkpoints.npz import NpzCheckpoint, is_npz
 from netdistance.checkpoints.safetensors_file import SafetensorsCheckpoint
 from netdistance.checkpoints.sharded import ShardedCheckpoint, is_index
@@ -94,14 +95,14 @@ def open_checkpoint(source: Source) -> Checkpoint:
     """A checkpoint, opened and validated, its tensors unread. Close it, or use `with`.
 
     Weights that are stored packed are seen decoded, under their own names (`checkpoints.decoded`).
-    `source` is a file, a model folder, a module, or a mapping of names to tensors or numpy arrays.
+    `source` is a file, a folder, a hub id, a module, or a mapping of names to tensors or arrays.
 
     Raises:
         CheckpointError: no such file, not a regular file, or not a checkpoint that can be read.
         TypeError: `source` is none of these.
     """
     if isinstance(source, str | os.PathLike):
-        return _open_path(Path(source))
+        return _open_path(local_path(source))
     torch = sys.modules.get("torch")
     if isinstance(source, Mapping) or (torch is not None and isinstance(source, torch.nn.Module)):
         from netdistance.checkpoints.state_dict import StateDictCheckpoint
@@ -121,6 +122,17 @@ def open_arrays(path: Path) -> Checkpoint:
         replace(f, open=_open_torch_arrays) if f.open is _open_torch else f for f in FORMATS
     )
     return _open_file(path, tuple(of_arrays))
+
+
+def local_path(source: str | os.PathLike[str]) -> Path:
+    """Where a file, a folder or a Hugging Face hub id lies on this disk.
+
+    Raises:
+        CheckpointError: a hub id whose model cannot be had.
+    """
+    if is_hub_id(os.fspath(source), _SUFFIXES):
+        return from_hub(os.fspath(source))
+    return Path(source)
 
 
 def _open_path(path: Path) -> Checkpoint:
