@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import networks, spectral, tightness, weights
+from benchmarks import decoding, networks, spectral, tightness, weights
 
 BENCHMARKS: tuple[Callable[[], dict[str, float]], ...] = (
     weights.start_up,
@@ -22,6 +22,8 @@ BENCHMARKS: tuple[Callable[[], dict[str, float]], ...] = (
     networks.perturb_speed,
     networks.fromage_step,
     spectral.interval_speed,
+    decoding.decode_speed,
+    decoding.decode_memory,
     tightness.tightness,
 )
 RESULTS = Path(__file__).with_name("results.json")

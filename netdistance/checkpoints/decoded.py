@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from netdistance.checkpoints.encodings import ENCODINGS
 from netdistance.checkpoints.encodings.base import Encoded, Stored
 from netdistance.errors import CheckpointError
 
-# decoded at a time: 8 MiB of float32
-_TILE_ELEMENTS = 1 << 21
+# decoded at a time: 1 MiB of float32, which stays in the cache while it is scaled
+_TILE_ELEMENTS = 1 << 18
 
 
 def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
@@ -75,6 +76,7 @@ class _Decoded(Checkpoint):
 def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
     """Elements start:stop in blocks of `size`, of tiles of whole rows."""
     assert tensor.rows is not None
+    _keep_freed_memory()
     columns = max(1, math.prod(tensor.spec.shape[1:]))
     rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
     tile = np.empty(0, dtype=np.float32)
@@ -91,6 +93,16 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
             parts.append(tile[begin - held.start : end - held.start])
             begin += parts[-1].size
         yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let glibc use the memory of one tile again for the next: fresh pages take longer to get.
+
+    It gives freed blocks back to the system above a size that rises, up to 32 MiB, to that of the
+    largest freed so far (mallopt(3), M_MMAP_THRESHOLD). Nothing is written here, so no page is had.
+    """
+    np.empty((1 << 25) - (1 << 13), dtype=np.uint8)
 
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:

@@ -45,10 +45,7 @@ def _bfloat16(raw: NDArray[np.uint8]) -> Array:
 
 @cache
 def small_float_values(
-    exponent_bits: int,
-    mantissa_bits: int,
-    bias: int,
-    specials: Literal["ieee", "fn", "fnuz", "none"],
+    exponent_bits: int, mantissa_bits: int, bias: int, specials: Specials
 ) -> NDArray[np.float32]:
     """All values of a sign-exponent-mantissa type of at most 8 bits, indexed by code.
 
@@ -81,13 +78,51 @@ def small_float_values(
     return table
 
 
+# one in so many that need another way makes another way quicker for all
+_FEW = 64
+
+
+def code_pairs(values: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Both values of any two codes side by side, the low one first: one look-up yields two numbers.
+
+    Of 16 values it is indexed by a byte, of 256 by two; see `look_up`.
+    """
+    count = len(values)
+    pairs = np.empty((count, count, 2), dtype=np.float32)
+    pairs[:, :, 0], pairs[:, :, 1] = values, values[:, np.newaxis]
+    return pairs.reshape(-1).view(np.complex64)
+
+
+def look_up(pairs: NDArray[np.complex64], codes: NDArray[Any]) -> NDArray[np.float32]:
+    """The two float32 numbers that each entry of `codes` stands for, in a new array."""
+    # codes cannot be out of range; numpy takes twice as long where it has to look
+    return pairs.take(codes, mode="clip").view(np.float32)
+
+
 def _small_float(
-    exponent_bits: int,
-    mantissa_bits: int,
-    bias: int,
-    specials: Literal["ieee", "fn", "fnuz", "none"],
+    exponent_bits: int, mantissa_bits: int, bias: int, specials: Specials
 ) -> Callable[[NDArray[np.uint8]], Array]:
-    return lambda raw: small_float_values(exponent_bits, mantissa_bits, bias, specials)[raw]
+    shift, lift = 7 - mantissa_bits, (127 - bias) << 7
+    body = np.int16((0x7F << shift) - 0x8000)  # sign, exponent and mantissa once shifted
+    least = (1 << mantissa_bits) - 1  # the largest code below the least exponent
+    top = {"ieee": 1 << mantissa_bits, "fn": 1, "fnuz": 0, "none": 0}[specials]
+
+    def decode(raw: NDArray[np.uint8]) -> Array:
+        table = small_float_values(exponent_bits, mantissa_bits, bias, specials)
+        # what bfloat16 has no such bits for: zero, subnormal numbers, infinity and NaN
+        odd = ((raw & 0x7F) + np.uint8(top)) & 0x7F <= least + top
+        if np.count_nonzero(odd) > raw.size // _FEW:
+            return table.take(raw, mode="clip")  # numpy need not look for codes out of range
+        # a look-up of each element takes twice as long as shifting its bits into place
+        bits = raw.view(np.int8).astype(np.int16)
+        bits <<= shift
+        bits &= body
+        bits += np.int16(lift)
+        values = _bfloat16(bits.view(np.uint8))
+        values[odd] = table[raw[odd]]
+        return values
+
+    return decode
 
 
 def _float8_e8m0(raw: NDArray[np.uint8]) -> Array:
@@ -99,10 +134,12 @@ def _float8_e8m0(raw: NDArray[np.uint8]) -> Array:
 
 def _float4_e2m1(raw: NDArray[np.uint8]) -> Array:
     """Two values to a byte, the low nibble first."""
-    nibbles = np.empty(2 * raw.size, dtype=np.uint8)
-    nibbles[0::2] = raw & 0xF
-    nibbles[1::2] = raw >> 4
-    return small_float_values(2, 1, 1, "none")[nibbles]
+    return look_up(_float4_pairs(), raw)
+
+
+@cache
+def _float4_pairs() -> NDArray[np.complex64]:
+    return code_pairs(small_float_values(2, 1, 1, "none"))
 
 
 DTYPES: tuple[DType, ...] = (

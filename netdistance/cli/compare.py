@@ -52,10 +52,10 @@ def command(
 
     Each is a safetensors, torch or npz file, an index of shards, a Hugging Face folder or a hub id
     such as owner/name, told apart by content and never unpickled as code; weights stored packed
-    (FP8, GPTQ, NF4, ...) are compared as the numbers they mean. Tensors are paired by name; the table shows for
-    each layer how far it moved, as a fraction of its size and as a multiple of what rounding would
-    do, and its share of deep relative trust. With --model and --inputs it also measures what the
-    outputs do, beside every bound.
+    (FP8, GPTQ, NF4, ...) are compared as the numbers they mean. Tensors are paired by name; the
+    table shows for each layer how far it moved, as a fraction of its size and as a multiple of
+    what rounding would do, and its share of deep relative trust. With --model and --inputs it also
+    measures what the outputs do, beside every bound.
 
     \b
     netdistance compare base.safetensors tuned.safetensors
