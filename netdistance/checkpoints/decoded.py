@@ -84,10 +84,9 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
             if begin not in held:
                 first = begin // columns
                 last = min(first + rows, -(-stop // columns))
-                tile, held = (
-                    tensor.rows(first, last).reshape(-1),
-                    range(first * columns, last * columns),
-                )
+                with np.errstate(all="ignore"):  # a scale may be infinite: the report counts them
+                    tile = tensor.rows(first, last).reshape(-1)
+                held = range(first * columns, last * columns)
             parts.append(tile[begin - held.start : end - held.start])
             begin += parts[-1].size
         yield parts[0] if len(parts) == 1 else np.concatenate(parts)
