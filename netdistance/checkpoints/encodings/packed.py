@@ -40,9 +40,11 @@ def words_for(count: int, bits: int) -> int:
 def unpacked(words: Words, bits: int, count: int) -> Codes:
     """The first `count` numbers of each row of words (n, words), as (n, count)."""
     raw = np.ascontiguousarray(words).view(np.uint8)
-    if bits == 4:  # b x 17 has both halves of the byte b in the low half of a byte each
-        pairs = np.multiply(raw, 17, dtype=np.uint16)
-        return np.bitwise_and(pairs, 0x0F0F, out=pairs).view(np.uint8)[:, :count]
+    if bits == 4:  # both halves of a byte to a byte each
+        pairs = raw.astype(np.uint16)
+        pairs |= pairs << 4
+        pairs &= 0x0F0F
+        return pairs.view(np.uint8)[:, :count]
     if bits == 8:
         return raw[:, :count]
     return _unpacked_across(raw, bits)[:, :count]
