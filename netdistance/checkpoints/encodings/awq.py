@@ -14,13 +14,15 @@ import numpy as np
 from netdistance.checkpoints.base import brief
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.packed import (
+    Band,
+    Bands,
     Codes,
-    Columns,
     Grid,
     RefusedError,
     Words,
     refused,
     require_shape,
+    turned,
 )
 from netdistance.checkpoints.encodings.qweight import Layer, group_of, layers
 
@@ -29,10 +31,10 @@ _BITS = 4
 
 
 def _find(stored: Stored) -> Iterator[Encoded]:
-    columns = Columns(stored.file)
+    bands = Bands()
     for layer in layers(stored, awq=True):
         try:
-            yield _encoded(layer, _group(layer), columns)
+            yield _encoded(layer, _group(layer), bands)
         except RefusedError as reason:
             yield refused(stored, f"{layer.name}.weight", layer.parts, "awq", str(reason))
 
@@ -57,19 +59,25 @@ def _group(layer: Layer) -> int:
     return group_of(inputs, groups, config.get("group_size", config.get("q_group_size")))
 
 
-def _encoded(layer: Layer, group: int, columns: Columns) -> Encoded:
+def _encoded(layer: Layer, group: int, bands: Bands) -> Encoded:
     name, file = layer.name, layer.stored.file
     inputs, (groups, outputs) = layer.shape("qweight")[0], layer.shape("scales")
     grid = Grid(inputs, group, _BITS)
 
+    def read(begin: int, end: int) -> Band:
+        packed = file.tile(f"{name}.qzeros", slice(0, groups), slice(begin, end)).view(np.uint32)
+        zeros = _outputs(packed.T).astype(np.int16).reshape(-1, 8, groups)
+        scales = file.tile(f"{name}.scales", slice(0, groups), slice(8 * begin, 8 * end))
+        turned_scales = scales.T.astype(np.float32, order="C").reshape(-1, 8, groups)
+        return turned(file, f"{name}.qweight", begin, end), zeros, turned_scales
+
     def rows(first: int, last: int) -> Floats:
         begin, end = first // 8, -(-last // 8)
-        packed = file.tile(f"{name}.qzeros", slice(0, groups), slice(begin, end)).view(np.uint32)
-        zeros = _outputs(packed.T).astype(np.int16)
-        scales = file.tile(f"{name}.scales", slice(0, groups), slice(8 * begin, 8 * end))
-        words = columns.rows(f"{name}.qweight", begin, end)
+        words, zeros, scales = bands.of(name, (begin, end, outputs // 8), inputs, read)
         weights = grid.decoded(
-            lambda a, b: _outputs(words[a // 8 : b // 8]), zeros, scales.astype(np.float32).T
+            lambda a, b: _outputs(words[a // 8 : b // 8]),
+            zeros.reshape(-1, groups),
+            scales.reshape(-1, groups),
         )
         return weights[first - 8 * begin : last - 8 * begin]
 

@@ -20,11 +20,13 @@ from netdistance.checkpoints.base import brief
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.packed import (
     WORD,
-    Columns,
+    Band,
+    Bands,
     Grid,
     RefusedError,
     refused,
     require_shape,
+    turned,
     unpacked,
     words_for,
 )
@@ -55,30 +57,33 @@ class _Plan:
 
 
 def _find(stored: Stored) -> Iterator[Encoded]:
-    columns = Columns(stored.file)
+    bands = Bands()
     for layer in layers(stored, awq=False):
         try:
-            yield _encoded(layer, _planned(layer), columns)
+            yield _encoded(layer, _planned(layer), bands)
         except RefusedError as reason:
             yield refused(stored, f"{layer.name}.weight", layer.parts, "gptq", str(reason))
 
 
-def _encoded(layer: Layer, plan: _Plan, columns: Columns) -> Encoded:
+def _encoded(layer: Layer, plan: _Plan, bands: Bands) -> Encoded:
     name, file = layer.name, layer.stored.file
     every_group = slice(0, layer.shape("scales")[0])
 
-    def rows(first: int, last: int) -> Floats:
+    def read(first: int, last: int) -> Band:
         start = first // WORD * WORD  # where a word begins at any number of bits
         span = slice(start * plan.bits // WORD, words_for(last, plan.bits))
         packed = file.tile(f"{name}.qzeros", every_group, span).view(np.uint32)
         zeros = unpacked(packed, plan.bits, last - start)[:, first - start :].astype(np.int16)
         zeros += 2 - plan.version
         scales = file.tile(f"{name}.scales", every_group, slice(first, last)).astype(np.float32)
-        words = columns.rows(f"{name}.qweight", first, last)
+        return turned(file, f"{name}.qweight", first, last), zeros.T.copy(), scales.T.copy()
+
+    def rows(first: int, last: int) -> Floats:
+        span = first, last, plan.outputs
+        words, zeros, scales = bands.of(name, span, layer.shape("qweight")[0], read)
         index = file.read(f"{name}.g_idx").astype(np.intp) if plan.act_order else None
-        grid = Grid(plan.inputs, plan.group, plan.bits, index)
-        return grid.decoded(
-            lambda a, b: unpacked(words[a:b], plan.bits, plan.inputs), zeros.T, scales.T
+        return Grid(plan.inputs, plan.group, plan.bits, index).decoded(
+            lambda a, b: unpacked(words[a:b], plan.bits, plan.inputs), zeros, scales
         )
 
     return encoded(

@@ -20,10 +20,12 @@ from netdistance.checkpoints.encodings.base import Encoded, Floats, Stored, enco
 
 Words = NDArray[np.uint32]
 Codes = NDArray[np.uint8]
+# words, zeros and scales, in rows of outputs
+Band = tuple[Any, ...]
 
 WORD = 32
 # decoded at a time: 256 KiB of float32 and its scales stay in a cache of 1 MiB
-_CHUNK_ELEMENTS = 1 << 16
+_CHUNK_ELEMENTS = 1 << 17
 # of a matrix whose columns are wanted: so much is held turned round, and so much is read at a time
 _BAND_WORDS, _READ_WORDS = 1 << 21, 1 << 18
 
@@ -78,7 +80,7 @@ class Grid:
     def decoded(
         self, codes: Callable[[int, int], Codes], zeros: NDArray[np.int16], scales: Floats
     ) -> Floats:
-        """(code - zero) x scale for rows of codes(first, last), in float32.
+        """(code - zero) x scale for rows of codes(first, last), in float32; the codes are used up.
 
         zeros and scales are (rows, groups), or (rows, 1) where a row has one; a chunk of codes
         begins at a whole number of 8 rows.
@@ -95,7 +97,8 @@ class Grid:
         kind: Any = np.int8 if self.bits <= 4 else np.int16
         one = zeros.flat[0]  # symmetric weights have one zero, in the middle
         own: Any = kind(one) if (zeros == one).all() else self.spread(zeros.astype(kind))
-        signed = np.subtract(codes.view(np.int8) if kind is np.int8 else codes.astype(kind), own)
+        signed = codes.view(kind) if kind is np.int8 else codes.astype(kind)
+        signed -= own
         np.copyto(out, signed)
         out *= self.spread(scales)
 
@@ -108,35 +111,44 @@ class Grid:
         return np.repeat(values, self.group, axis=1)[:, : self.columns]
 
 
-class Columns:
-    """Columns of matrices of words, as rows; those beside them are held for the next call.
+class Bands:
+    """What was decoded beside the outputs that were asked for, held for the next call.
 
-    A format that packs along the inputs has an output's words down a column, a few bytes in each
-    row of the file. Each thread holds one band of 8 MiB, whichever matrix it is of.
+    A format that packs along the inputs has an output's numbers down a column, a few bytes in each
+    row of the file. Each thread holds one band of words of 8 MiB, whichever tensor it is of.
     """
 
-    def __init__(self, file: Checkpoint) -> None:
-        """Nothing is read."""
-        self._file, self._held = file, local()
+    def __init__(self) -> None:
+        """Nothing is held."""
+        self._held = local()
 
-    def rows(self, name: str, first: int, last: int) -> Words:
-        """Columns first:last of the matrix of 32-bit integers `name`, as (last - first, rows)."""
-        kept, begin, band = getattr(self._held, "band", ("", 0, np.empty((0, 0), np.uint32)))
-        if kept != name or not begin <= first <= last <= begin + len(band):
-            self._held.band = None, 0, np.empty((0, 0), np.uint32)  # freed before the next is read
-            band, begin = self._read(name, first, last), first
+    def of(
+        self, name: str, span: tuple[int, int, int], inputs: int, read: Callable[[int, int], Band]
+    ) -> Band:
+        """Rows first:last of what read(first, last) gives for the tensor; span is first, last, all.
+
+        A row has `inputs` words.
+        """
+        first, last, outputs = span
+        held: tuple[str | None, int, Band] = getattr(self._held, "band", (None, 0, ()))
+        kept, begin, band = held
+        if kept != name or not begin <= first <= last <= begin + len(band[0]):
+            self._held.band = None, 0, ()  # freed before the next is read
+            end = min(outputs, max(last, first + _BAND_WORDS // max(1, inputs)))
+            begin, band = first, read(first, end)
             self._held.band = name, begin, band
-        return band[first - begin : last - begin]
+        return tuple(each[first - begin : last - begin] for each in band)
 
-    def _read(self, name: str, first: int, last: int) -> Words:
-        rows, columns = self._file.specs[name].shape
-        wanted = slice(first, min(columns, max(last, first + _BAND_WORDS // rows)))
-        band = np.empty((wanted.stop - first, rows), dtype=np.uint32)
-        step = max(1, _READ_WORDS // len(band))
-        for at in range(0, rows, step):
-            part = slice(at, min(at + step, rows))
-            band[:, part] = self._file.tile(name, part, wanted).view(np.uint32).T
-        return band
+
+def turned(file: Checkpoint, name: str, first: int, last: int) -> Words:
+    """Columns first:last of a matrix of 32-bit integers, as (last - first, rows)."""
+    rows = file.specs[name].shape[0]
+    band = np.empty((last - first, rows), dtype=np.uint32)
+    step = max(1, _READ_WORDS // len(band))
+    for at in range(0, rows, step):
+        part = slice(at, min(at + step, rows))
+        band[:, part] = file.tile(name, part, slice(first, last)).view(np.uint32).T
+    return band
 
 
 def refused(
