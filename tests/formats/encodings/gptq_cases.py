@@ -55,10 +55,10 @@ def write_gptq(
 
 
 def change(folder: Path, name: str, to: np.ndarray | None) -> None:
-    """Put another tensor in place of one, or take it out."""
+    """Put a tensor in place of another or beside them, or take one out."""
     path = folder / "model.safetensors"
     tensors = load_file(path)
-    del tensors[name]
+    tensors.pop(name, None)
     if to is not None:
         tensors[name] = to
     save_file(tensors, path)
