@@ -31,6 +31,8 @@ from netdistance.errors import CheckpointError
 
 # the limit of the reference implementation; a larger header is an attack or not a header
 MAX_HEADER_BYTES = 100_000_000
+# a call that reads takes 2 us, in which 8 KiB are copied: rows below are read with what is beside
+_LEAST_READ, _ROWS_BUFFER = 1 << 13, 1 << 20
 
 
 class SafetensorsCheckpoint(Checkpoint):
@@ -155,20 +157,33 @@ class SafetensorsCheckpoint(Checkpoint):
             yield dtype.decode(raw)
 
     def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
-        """As Checkpoint.tile, one read for each row where the columns are not all."""
+        """As Checkpoint.tile, one read for each row where they are long and not wanted whole."""
         spec = self.specs[name]
         width, item = spec.shape[1], spec.dtype.bits // 8
         if spec.dtype.decode is None or not item:  # 4-bit types share bytes
             return super().tile(name, rows, columns)
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        raw = np.empty((shape[0], shape[1] * item), dtype=np.uint8)
-        pieces, stride = list(raw), width * item
-        if shape[1] == width:
-            pieces, stride = [raw.reshape(-1)], raw.size
-        at = self._data_start + self._offsets[name] + (rows.start * width + columns.start) * item
-        for number, piece in enumerate(pieces):
-            read_exactly(self._descriptor, piece.data, at + number * stride, self.path)
-        return spec.dtype.decode(raw.reshape(-1)).reshape(shape)
+        tall, wide, stride = rows.stop - rows.start, columns.stop - columns.start, width * item
+        raw = np.empty((tall, wide * item), dtype=np.uint8)
+        at = self._data_start + self._offsets[name] + rows.start * stride
+        if stride <= _LEAST_READ or wide == width:
+            self._read_whole_rows(raw, at, stride, columns.start * item)
+        else:
+            for number, piece in enumerate(raw):
+                offset = at + number * stride + columns.start * item
+                read_exactly(self._descriptor, piece.data, offset, self.path)
+        return spec.dtype.decode(raw.reshape(-1)).reshape(tall, wide)
+
+    def _read_whole_rows(self, raw: NDArray[np.uint8], at: int, stride: int, left: int) -> None:
+        """Rows of `stride` bytes from `at` on, of which `raw` gets what begins at byte `left`."""
+        if raw.shape[1] == stride:
+            return read_exactly(self._descriptor, raw.reshape(-1).data, at, self.path)
+        step = _ROWS_BUFFER // max(1, stride)
+        buffer = np.empty((min(step, len(raw)), stride), dtype=np.uint8)
+        for first in range(0, len(raw), step):
+            part = buffer[: len(raw) - first]
+            offset = at + first * stride
+            read_exactly(self._descriptor, part.reshape(-1).data, offset, self.path)
+            raw[first : first + step] = part[:, left : left + raw.shape[1]]
 
     def verify_unchanged(self) -> None:
         """As Checkpoint.verify_unchanged."""

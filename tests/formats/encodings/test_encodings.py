@@ -10,10 +10,20 @@ import pytest
 import netdistance
 from netdistance.checkpoints import open_checkpoint
 from netdistance.checkpoints.encodings import ENCODINGS
-from tests.formats.encodings import fp8_block_cases
+from tests.formats.encodings import (
+    awq_cases,
+    compressed_tensors_cases,
+    fp8_block_cases,
+    gptq_cases,
+)
 from tests.formats.encodings.case import Case
 
-CASES: tuple[Case, ...] = (*fp8_block_cases.CASES,)
+CASES: tuple[Case, ...] = (
+    *fp8_block_cases.CASES,
+    *gptq_cases.CASES,
+    *awq_cases.CASES,
+    *compressed_tensors_cases.CASES,
+)
 DAMAGED = tuple(case for case in CASES if case.damage is not None)
 
 

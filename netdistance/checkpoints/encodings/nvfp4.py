@@ -1,0 +1,86 @@
+"""NVFP4 of compressed-tensors: 4-bit floats, a scale of F8_E4M3 for 16 inputs, and one for all.
+
+X.weight_packed uint8 (outputs, inputs / 2), the low half first; X.weight_scale (outputs,
+inputs / 16); X.weight_global_scale, by which the scales are divided. Source:
+compressors/nvfp4 of vllm-project/compressed-tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netdistance.checkpoints.dtypes import small_float_values
+from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
+from netdistance.checkpoints.encodings.packed import RefusedError, refused, require_shape
+
+_PACKED, _SCALE, _GLOBAL = ".weight_packed", ".weight_scale", ".weight_global_scale"
+_GROUP = 16
+_CHUNK_ELEMENTS = 1 << 16
+
+
+def _find(stored: Stored) -> Iterator[Encoded]:
+    for name in stored.with_suffix(_PACKED):
+        if stored.specs[name + _PACKED].encoding == "U8":
+            yield _encoded(stored, name)
+
+
+def _encoded(stored: Stored, name: str) -> Encoded:
+    own = (name + _PACKED, name + _SCALE, name + _GLOBAL)
+    parts = tuple(part for part in own if part in stored.specs)
+    try:
+        outputs, inputs = _shape(stored, name)
+    except RefusedError as reason:
+        return refused(stored, f"{name}.weight", parts, "nvfp4", str(reason))
+    pairs = _pairs()
+
+    def rows(first: int, last: int) -> Floats:
+        weights = np.empty((last - first, inputs), dtype=np.float32)
+        whole = stored.file.read(name + _GLOBAL).reshape(1, 1)
+        step = max(1, _CHUNK_ELEMENTS // inputs)
+        for at in range(first, last, step):
+            part = slice(at, min(at + step, last))
+            raw = stored.file.tile(name + _PACKED, part, slice(0, inputs // 2))
+            out = weights[part.start - first : part.stop - first]
+            np.take(pairs, raw, out=out.view(np.complex64), mode="clip")
+            scales = stored.file.tile(name + _SCALE, part, slice(0, inputs // _GROUP))
+            out *= np.repeat(scales / whole, _GROUP, axis=1)
+        return weights
+
+    return encoded(
+        stored,
+        f"{name}.weight",
+        (outputs, inputs),
+        parts,
+        label=f"nvfp4, groups of {_GROUP}",
+        decoding="code x (scale of its group / global scale)",
+        rows=rows,
+    )
+
+
+def _pairs() -> np.ndarray[tuple[int], np.dtype[np.complex64]]:
+    """For each byte its two values, as the two halves of one number of 64 bits."""
+    values, byte = small_float_values(2, 1, 1, "none"), np.arange(256)
+    return np.stack([values[byte & 15], values[byte >> 4]], axis=1).view(np.complex64)[:, 0]
+
+
+def _shape(stored: Stored, name: str) -> tuple[int, int]:
+    for part, kind in ((_SCALE, "F8_E4M3"), (_GLOBAL, "F32")):
+        spec = stored.specs.get(name + part)
+        if spec is None:
+            raise RefusedError(f"'{name}{part}' is not in the file")
+        if spec.encoding != kind:
+            why = "; MXFP4 is not decoded" if spec.encoding == "U8" else ""
+            raise RefusedError(f"{spec.name!r} is {spec.encoding}, expected {kind}{why}")
+    packed = stored.specs[name + _PACKED].shape
+    if len(packed) != 2 or 0 in packed or packed[1] * 2 % _GROUP:
+        raise RefusedError(f"'{name}{_PACKED}' has shape {packed}, expected groups of {_GROUP}")
+    if f"{name}.weight" in stored.specs:
+        raise RefusedError(f"'{name}.weight' stands in the file beside it")
+    require_shape(stored, name + _SCALE, (packed[0], packed[1] * 2 // _GROUP))
+    require_shape(stored, name + _GLOBAL, (1,))
+    return packed[0], 2 * packed[1]
+
+
+NVFP4 = Encoding("nvfp4", "https://github.com/vllm-project/compressed-tensors (nvfp4)", _find)
