@@ -75,7 +75,7 @@ class _Decoded(Checkpoint):
 def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
     """Elements start:stop in blocks of `size`, of tiles of whole rows."""
     assert tensor.rows is not None
-    columns = max(1, math.prod(tensor.spec.shape[1:]))
+    columns = tensor.width or max(1, math.prod(tensor.spec.shape[1:]))
     rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
     tile = np.empty(0, dtype=np.float32)
     for begin in range(start, stop, size):
@@ -95,5 +95,5 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:
     """How many tensors are stored in which way, and how they are decoded."""
-    ways = Counter((t.spec.encoding, t.spec.decoding) for t in found.values())
+    ways = Counter((t.spec.encoding, t.spec.decoding) for t in found.values() if t.rows)
     return [f"{n:,} stored as {label}, decoded as {how}" for (label, how), n in ways.items()]
