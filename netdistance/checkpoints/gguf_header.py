@@ -27,7 +27,10 @@ _MAX_AXES = 4  # GGML_MAX_DIMS
 _WINDOW = 1 << 20
 _ALIGNMENT = 32  # where general.alignment does not say
 _STRING, _ARRAY = 8, 9
-_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}  # fmt: skip
+# types of values, with the letters of `struct`
+_NUMBERS = {
+    0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,28 +163,28 @@ class _Walk:
         if kind in _NUMBERS:
             return self.number(_NUMBERS[kind])
         if kind == _STRING:
-            return self._text_or_none()
+            length = self.number("Q")
+            if length <= _MAX_TEXT:
+                return self.take(length).decode(errors="replace")
+            self._skip(length)
+            return None
         if kind != _ARRAY:
             raise self.invalid(
-                f"key {brief(key)} has a value of type {kind}, and there are 0 to 12"
+                f"key {brief(key)} has a value of type {kind}, expected 0 to 12"
             )
         inner = self.number("I")
         if inner == _STRING:
-            return self._skip_texts(self.count(8, "texts"))
+            self._skip_texts(self.count(8, "texts"))
+            return None
         if inner not in _NUMBERS:
             what = "arrays" if inner == _ARRAY else f"values of type {inner}"
             raise self.invalid(f"key {brief(key)} is an array of {what}, expected numbers or texts")
         width = struct.calcsize("<" + _NUMBERS[inner])
         count = self.count(width, "numbers")
         if count > _MAX_KEPT:
-            return self._skip(count * width)
+            self._skip(count * width)
+            return None
         return struct.unpack(f"<{count}{_NUMBERS[inner]}", self.take(count * width))
-
-    def _text_or_none(self) -> str | None:
-        length = self.number("Q")
-        if length > _MAX_TEXT:
-            return self._skip(length)
-        return self.take(length).decode(errors="replace")
 
     def _skip_texts(self, count: int) -> None:
         """Walk over texts: a tight loop, for a vocabulary has hundreds of thousands."""

@@ -49,7 +49,8 @@ def _encoded(
 ) -> Encoded:
     """The tensor once decoded; its rows are those of heads where they were permuted."""
     decode, how, unreadable = None, "", change.problem if change else None
-    shape, values = spec.shape, spec.encoding
+    shape = spec.shape
+    values = "F32" if spec.encoding in ("F16", "BF16") else spec.encoding
     if not kind.is_plain:
         shape = (*shape[:-1], shape[-1] // kind.nbytes * kind.block)
         values = "F32"
@@ -71,7 +72,7 @@ def _encoded(
             found = _decoded(found, kind, decode).reshape(last - first, width)
         if change is not None and change.added:
             found = found - found.dtype.type(change.added)
-        return found
+        return found.astype(np.float32, copy=False) if values == "F32" else found
 
     return Encoded(made, (spec.name,), rows, width)
 

@@ -8,8 +8,10 @@ ggml-quants.c (https://github.com/ggml-org/ggml).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netdistance.checkpoints.encodings.base import Floats
 from netdistance.checkpoints.encodings.gguf_legacy import Bytes, Decode, halves
@@ -27,7 +29,7 @@ def _spread(packed: Bytes, width: int, bits: int) -> Bytes:
     return codes.reshape(n, -1)
 
 
-def _scaled(codes: Bytes, scales: Floats, out: Floats) -> None:
+def _scaled(codes: NDArray[np.integer[Any]], scales: Floats, out: Floats) -> None:
     """Each group's codes, signed or not, times its scale; scales are (n, groups)."""
     np.copyto(out, codes)
     groups = out.reshape(*scales.shape, -1)
