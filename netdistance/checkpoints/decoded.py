@@ -76,7 +76,9 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
     """Elements start:stop in blocks of `size`, of tiles of whole rows."""
     assert tensor.rows is not None
     columns = tensor.width or max(1, math.prod(tensor.spec.shape[1:]))
-    rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
+    # small rows lie one after the other: a tile is a block, and stays in the cache
+    rows = max(1, (size if tensor.width else _TILE_ELEMENTS) // columns)
+    held = range(0)
     tile = np.empty(0, dtype=np.float32)
     for begin in range(start, stop, size):
         parts, end = [], min(begin + size, stop)

@@ -169,9 +169,7 @@ class _Walk:
             self._skip(length)
             return None
         if kind != _ARRAY:
-            raise self.invalid(
-                f"key {brief(key)} has a value of type {kind}, expected 0 to 12"
-            )
+            raise self.invalid(f"key {brief(key)} has a value of type {kind}, expected 0 to 12")
         inner = self.number("I")
         if inner == _STRING:
             self._skip_texts(self.count(8, "texts"))

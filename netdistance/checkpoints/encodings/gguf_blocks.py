@@ -28,7 +28,7 @@ from netdistance.checkpoints.gguf_types import BY_TYPE_NAME, GgmlType
 _OWN: Mapping[str, tuple[Decode, str]] = {**BLOCKS_OF_32, **K_QUANTS}
 _PACKAGE = "gguf.quants.dequantize does"
 # decoded at a time: codes and numbers stay in the cache
-_CHUNK = 1 << 16
+_CHUNK = 1 << 17
 # bytes or numbers (rows, row) of a tensor, in Hugging Face's order
 _Raw = Callable[[int, int], NDArray[Any]]
 
@@ -74,7 +74,7 @@ def _encoded(
             found = found - found.dtype.type(change.added)
         return found.astype(np.float32, copy=False) if values == "F32" else found
 
-    return Encoded(made, (spec.name,), rows, width)
+    return Encoded(made, (spec.name,), rows, None if change and change.heads else width)
 
 
 def _raw(file: GgufCheckpoint, spec: TensorSpec, width: int) -> _Raw:

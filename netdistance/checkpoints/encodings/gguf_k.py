@@ -8,51 +8,57 @@ ggml-quants.c (https://github.com/ggml-org/ggml).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netdistance.checkpoints.encodings.base import Floats
-from netdistance.checkpoints.encodings.gguf_legacy import Bytes, Decode, halves
+from netdistance.checkpoints.encodings.gguf_legacy import (
+    Bytes,
+    Decode,
+    column,
+    each,
+    halves,
+    scaled,
+)
+
+
+# of four scales at a time
+_SIX_BITS = np.uint32(0x3F3F3F3F)
 
 
 def _spread(packed: Bytes, width: int, bits: int) -> Bytes:
     """Codes of `bits` bits, for every `width` bytes the lowest first: (n, k) to (n, k 8 / bits)."""
-    n, size = packed.shape
-    steps = 8 // bits
-    codes = np.empty((n, size // width, steps, width), dtype=np.uint8)
-    source = packed.reshape(n, size // width, width)
-    for step in range(steps):
-        np.right_shift(source, bits * step, out=codes[:, :, step])
-    codes &= (1 << bits) - 1
-    return codes.reshape(n, -1)
+    word = np.dtype(f"<u{min(width, 8)}")  # as many bytes at a time
+    source = np.ascontiguousarray(packed).view(word).reshape(-1, width // word.itemsize)
+    codes = np.empty((len(source), 8 // bits, source.shape[1]), dtype=word)
+    for step in range(8 // bits):
+        for at in range(source.shape[1]):  # long columns: numpy is slow at short rows
+            np.right_shift(source[:, at], word.type(bits * step), out=codes[:, step, at])
+    spread = codes.view(np.uint8).reshape(len(packed), -1)
+    spread &= (1 << bits) - 1
+    return spread
 
 
-def _scaled(codes: NDArray[np.integer[Any]], scales: Floats, out: Floats) -> None:
-    """Each group's codes, signed or not, times its scale; scales are (n, groups)."""
-    np.copyto(out, codes)
-    groups = out.reshape(*scales.shape, -1)
-    groups *= scales[:, :, None]
+def _six_bit(blocks: Bytes, at: int) -> tuple[Bytes, Bytes]:
+    """The 8 scales and 8 minima of 6 bits in 12 bytes from byte `at` on: (n, 8) each."""
+    first, second, third = (column(blocks, at + 4 * i, "<u4").copy() for i in range(3))
+    low, high = np.uint32(0x0F0F0F0F), np.uint32(0x30303030)
+    parts = (
+        (first & _SIX_BITS, (third & low) | (first >> 2 & high)),
+        (second & _SIX_BITS, (third >> 4 & low) | (second >> 2 & high)),
+    )
+    scales, minima = (np.stack(part, axis=1).view(np.uint8) for part in parts)
+    return scales, minima
 
 
-def _six_bit(packed: Bytes) -> tuple[Bytes, Bytes]:
-    """The 8 scales and 8 minima of 6 bits in 12 bytes: (n, 8) each."""
-    first, second, third = packed[:, :4], packed[:, 4:8], packed[:, 8:]
-    scales = [first & 63, (third & 15) | (first >> 2 & 48)]
-    minima = [second & 63, (third >> 4) | (second >> 2 & 48)]
-    return np.concatenate(scales, axis=1), np.concatenate(minima, axis=1)
-
-
-def _less_minima(minima: Floats, out: Floats) -> None:
-    groups = out.reshape(*minima.shape, -1)
-    groups -= minima[:, :, None]
+def _less(minima: Floats, out: Floats) -> None:
+    out -= each(minima, out).reshape(out.shape)
 
 
 def _q2_k(blocks: Bytes, out: Floats) -> None:
     scales = halves(blocks, 80) * (blocks[:, :16] & 15)
-    _scaled(_spread(blocks[:, 16:80], 32, 2), scales.astype(np.float32), out)
-    _less_minima(halves(blocks, 82) * (blocks[:, :16] >> 4), out)
+    scaled(_spread(blocks[:, 16:80], 32, 2), scales, out)
+    _less(halves(blocks, 82) * (blocks[:, :16] >> 4), out)
 
 
 def _q3_k(blocks: Bytes, out: Floats) -> None:
@@ -62,21 +68,21 @@ def _q3_k(blocks: Bytes, out: Floats) -> None:
     codes |= _spread(blocks[:, :32], 32, 1) << 2  # a high bit that is not set takes 4 away
     signed = codes.view(np.int8)
     signed -= 4
-    _scaled(codes.view(np.int8), halves(blocks, 108) * (six.view(np.int8) - 32), out)
+    scaled(codes.view(np.int8), halves(blocks, 108) * (six.view(np.int8) - 32), out)
 
 
 def _q4_k(blocks: Bytes, out: Floats) -> None:
-    scales, minima = _six_bit(blocks[:, 4:16])
-    _scaled(_spread(blocks[:, 16:], 32, 4), halves(blocks, 0) * scales, out)
-    _less_minima(halves(blocks, 2) * minima, out)
+    scales, minima = _six_bit(blocks, 4)
+    scaled(_spread(blocks[:, 16:], 32, 4), halves(blocks, 0) * scales, out)
+    _less(halves(blocks, 2) * minima, out)
 
 
 def _q5_k(blocks: Bytes, out: Floats) -> None:
-    scales, minima = _six_bit(blocks[:, 4:16])
+    scales, minima = _six_bit(blocks, 4)
     codes = _spread(blocks[:, 48:], 32, 4)
     codes |= _spread(blocks[:, 16:48], 32, 1) << 4
-    _scaled(codes, halves(blocks, 0) * scales, out)
-    _less_minima(halves(blocks, 2) * minima, out)
+    scaled(codes, halves(blocks, 0) * scales, out)
+    _less(halves(blocks, 2) * minima, out)
 
 
 def _q6_k(blocks: Bytes, out: Floats) -> None:
@@ -85,7 +91,7 @@ def _q6_k(blocks: Bytes, out: Floats) -> None:
     signed = codes.view(np.int8)
     signed -= 32
     scales = halves(blocks, 208) * blocks[:, 192:208].view(np.int8)
-    _scaled(signed, scales, out)
+    scaled(signed, scales, out)
 
 
 _MINIMUM = "scale x code - minimum, both products of a float16 and few bits"

@@ -8,6 +8,7 @@ bytes of nibbles the low ones are the first 16 codes. Source: `dequantize_row_*`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,74 +20,94 @@ Bytes = NDArray[np.uint8]
 # bytes (n, bytes of a block) to numbers (n, numbers of a block), written into the second
 Decode = Callable[[Bytes, Floats], None]
 
+_LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
 # IQ4_NL: 16 levels that lie closer around zero
-_LEVELS = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+_LEVELS = np.array(
+    (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113), dtype=np.int8
+)
+# MXFP4: the values of a 4-bit float doubled, so that they are whole; the scale is halved
+_WHOLE = (2 * small_float_values(2, 1, 1, "none")).astype(np.int8)
 
 
 def halves(blocks: Bytes, at: int) -> Floats:
-    """The half-precision number at byte `at` of each block, as a column (n, 1) of float32."""
-    column: Floats = blocks[:, at : at + 2].copy().view("<f2").astype(np.float32)
-    return column
+    """The half-precision number at byte `at` of each block, as (n, 1) of float32."""
+    return column(blocks, at, "<f2").astype(np.float32)[:, None]
 
 
-def nibbles(packed: Bytes) -> Bytes:
-    """The low nibbles of each row, then its high ones: (n, k) to (n, 2 k)."""
-    width = packed.shape[1]
-    codes = np.empty((packed.shape[0], 2 * width), dtype=np.uint8)
-    np.bitwise_and(packed, 15, out=codes[:, :width])
-    np.right_shift(packed, 4, out=codes[:, width:])
-    return codes
+def column(blocks: Bytes, at: int, kind: str) -> NDArray[Any]:
+    """The item at byte `at` of each block, as a view (n,): numpy is slow at short rows of bytes."""
+    items: NDArray[Any] = np.ndarray(
+        len(blocks), kind, buffer=blocks, offset=at, strides=blocks.strides[:1]
+    )
+    return items
+
+
+def nibbles(blocks: Bytes, at: int) -> Bytes:
+    """The low nibbles of 16 bytes from byte `at` on, then the high ones: (n, 32)."""
+    codes = np.empty((len(blocks), 4), dtype=np.uint64)
+    for half in range(2):  # eight at a time
+        packed = column(blocks, at + 8 * half, "<u8").copy()
+        np.bitwise_and(packed, _LOW_NIBBLES, out=codes[:, half])
+        packed >>= np.uint64(4)
+        np.bitwise_and(packed, _LOW_NIBBLES, out=codes[:, 2 + half])
+    return codes.view(np.uint8)
+
+
+def each(values: Floats, out: Floats) -> Floats:
+    """Every value as often as `out` has numbers for it, flat.
+
+    A broadcast of runs as short as 32 numbers takes longer than this copy.
+    """
+    return np.repeat(values.reshape(-1), out.size // values.size)
+
+
+def scaled(codes: NDArray[np.integer[Any]], scales: Floats, out: Floats) -> None:
+    """Codes times the scale of their run, one product a number."""
+    np.multiply(codes.reshape(-1), each(scales, out), out=out.reshape(-1))
 
 
 def _with_fifth_bit(blocks: Bytes, at: int) -> Bytes:
     """Codes of 5 bits: 32 high bits at byte `at`, then 16 bytes of nibbles."""
-    codes = nibbles(blocks[:, at + 4 : at + 20])
+    codes = nibbles(blocks, at + 4)
     high = np.unpackbits(blocks[:, at : at + 4], axis=1, bitorder="little")
     codes |= high << 4
     return codes
 
 
 def _q4_0(blocks: Bytes, out: Floats) -> None:
-    codes = nibbles(blocks[:, 2:]).view(np.int8)
-    np.copyto(out, np.subtract(codes, 8, out=codes))
-    out *= halves(blocks, 0)
+    codes = nibbles(blocks, 2).view(np.int8)
+    codes -= 8
+    scaled(codes, halves(blocks, 0), out)
 
 
 def _q4_1(blocks: Bytes, out: Floats) -> None:
-    np.copyto(out, nibbles(blocks[:, 4:]))
-    out *= halves(blocks, 0)
-    out += halves(blocks, 2)
+    scaled(nibbles(blocks, 4), halves(blocks, 0), out)
+    out += each(halves(blocks, 2), out).reshape(out.shape)
 
 
 def _q5_0(blocks: Bytes, out: Floats) -> None:
     codes = _with_fifth_bit(blocks, 2).view(np.int8)
-    np.copyto(out, np.subtract(codes, 16, out=codes))
-    out *= halves(blocks, 0)
+    codes -= 16
+    scaled(codes, halves(blocks, 0), out)
 
 
 def _q5_1(blocks: Bytes, out: Floats) -> None:
-    np.copyto(out, _with_fifth_bit(blocks, 4))
-    out *= halves(blocks, 0)
-    out += halves(blocks, 2)
+    scaled(_with_fifth_bit(blocks, 4), halves(blocks, 0), out)
+    out += each(halves(blocks, 2), out).reshape(out.shape)
 
 
 def _q8_0(blocks: Bytes, out: Floats) -> None:
-    np.copyto(out, blocks[:, 2:].view(np.int8))
-    out *= halves(blocks, 0)
+    scaled(blocks[:, 2:].view(np.int8), halves(blocks, 0), out)
 
 
 def _iq4_nl(blocks: Bytes, out: Floats) -> None:
-    np.take(np.array(_LEVELS, np.float32), nibbles(blocks[:, 2:]), out=out, mode="clip")
-    out *= halves(blocks, 0)
+    scaled(_LEVELS[nibbles(blocks, 2)], halves(blocks, 0), out)
 
 
 def _mxfp4(blocks: Bytes, out: Floats) -> None:
-    # GGML doubles the values and halves the scale, so that the values are whole
-    values = 2 * small_float_values(2, 1, 1, "none")
-    values[8] = 0  # and has no minus zero
-    np.take(values, nibbles(blocks[:, 1:]), out=out, mode="clip")
     # 2^(code - 128), subnormal below 2; code 255 is no NaN but 2^127
-    out *= np.ldexp(np.float32(1), blocks[:, :1].astype(np.int32) - 128)
+    scales = np.ldexp(np.float32(1), blocks[:, 0].astype(np.int32) - 128)
+    scaled(_WHOLE[nibbles(blocks, 1)], scales, out)
 
 
 DECODERS: Mapping[str, tuple[Decode, str]] = {
