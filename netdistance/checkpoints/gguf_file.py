@@ -97,8 +97,8 @@ class GgufCheckpoint(Checkpoint):
             self._parts += [] if part is self._parts[0] else [part]
             own = [part.header.metadata.get(key) for key in ("split.no", "split.count")]
             if own != [number, count]:
-                what = f"says that it is part {own[0]} of {own[1]} from 0 on, expected {number}"
-                raise CheckpointError(path, f"{what} of {count}")
+                what = f"split.no and split.count are {own}, expected {[number, count]}"
+                raise CheckpointError(path, what)
         self._parts.sort(key=lambda part: part.header.metadata["split.no"])
         tensors = sum(len(part.header.entries) for part in self._parts)
         expected = self._parts[0].header.metadata.get("split.tensors.count", tensors)

@@ -21,7 +21,6 @@ from netdistance.checkpoints.encodings.gguf_legacy import (
     scaled,
 )
 
-
 # of four scales at a time
 _SIX_BITS = np.uint32(0x3F3F3F3F)
 
