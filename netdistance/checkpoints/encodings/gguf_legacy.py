@@ -7,7 +7,7 @@ bytes of nibbles the low ones are the first 16 codes. Source: `dequantize_row_*`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,6 @@ Bytes = NDArray[np.uint8]
 Decode = Callable[[Bytes, Floats], None]
 
 _LOW_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
-# IQ4_NL: 16 levels that lie closer around zero
-_LEVELS = np.array(
-    (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113), dtype=np.int8
-)
-# MXFP4: the values of a 4-bit float doubled, so that they are whole; the scale is halved
-_WHOLE = (2 * small_float_values(2, 1, 1, "none")).astype(np.int8)
 
 
 def halves(blocks: Bytes, at: int) -> Floats:
@@ -66,11 +60,31 @@ def scaled(codes: NDArray[np.integer[Any]], scales: Floats, out: Floats) -> None
     np.multiply(codes.reshape(-1), each(scales, out), out=out.reshape(-1))
 
 
+def _pairs(levels: Sequence[int] | Floats) -> NDArray[np.uint16]:
+    """What two codes in two bytes mean: half as many look-ups as of single ones."""
+    table = np.array(levels, dtype=np.int8).view(np.uint8).astype(np.uint16)
+    codes = np.arange(0x0F0F + 1)
+    pairs: NDArray[np.uint16] = table[codes & 15] | table[codes >> 8 & 15] << np.uint16(8)
+    return pairs
+
+
+def _looked_up(codes: Bytes, pairs: NDArray[np.uint16]) -> NDArray[np.int8]:
+    return pairs.take(codes.view("<u2"), mode="clip").view(np.int8)
+
+
+# IQ4_NL: 16 levels that lie closer around zero
+_LEVELS = _pairs((-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113))
+# MXFP4: the values of a 4-bit float doubled, so that they are whole; the scale is halved
+_WHOLE = _pairs(2 * small_float_values(2, 1, 1, "none"))
+
+
 def _with_fifth_bit(blocks: Bytes, at: int) -> Bytes:
     """Codes of 5 bits: 32 high bits at byte `at`, then 16 bytes of nibbles."""
     codes = nibbles(blocks, at + 4)
-    high = np.unpackbits(blocks[:, at : at + 4], axis=1, bitorder="little")
-    codes |= high << 4
+    bits = column(blocks, at, "<u4").copy().view(np.uint8)
+    high = np.unpackbits(bits, bitorder="little").reshape(codes.shape)
+    high <<= 4
+    codes |= high
     return codes
 
 
@@ -101,13 +115,13 @@ def _q8_0(blocks: Bytes, out: Floats) -> None:
 
 
 def _iq4_nl(blocks: Bytes, out: Floats) -> None:
-    scaled(_LEVELS[nibbles(blocks, 2)], halves(blocks, 0), out)
+    scaled(_looked_up(nibbles(blocks, 2), _LEVELS), halves(blocks, 0), out)
 
 
 def _mxfp4(blocks: Bytes, out: Floats) -> None:
     # 2^(code - 128), subnormal below 2; code 255 is no NaN but 2^127
     scales = np.ldexp(np.float32(1), blocks[:, 0].astype(np.int32) - 128)
-    scaled(_WHOLE[nibbles(blocks, 1)], scales, out)
+    scaled(_looked_up(nibbles(blocks, 1), _WHOLE), scales, out)
 
 
 DECODERS: Mapping[str, tuple[Decode, str]] = {
