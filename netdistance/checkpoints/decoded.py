@@ -75,10 +75,11 @@ class _Decoded(Checkpoint):
 
 def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
     """Elements start:stop in blocks of `size`, of tiles of whole rows."""
-    assert tensor.rows is not None
     _keep_freed_memory()
-    columns = max(1, math.prod(tensor.spec.shape[1:]))
-    rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
+    columns = tensor.width or max(1, math.prod(tensor.spec.shape[1:]))
+    # small rows lie one after the other: a tile is a block, and stays in the cache
+    rows = max(1, (size if tensor.width else _TILE_ELEMENTS) // columns)
+    held = range(0)
     tile = np.empty(0, dtype=np.float32)
     for begin in range(start, stop, size):
         parts, end = [], min(begin + size, stop)
@@ -86,12 +87,17 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
             if begin not in held:
                 first = begin // columns
                 last = min(first + rows, -(-stop // columns))
-                with np.errstate(all="ignore"):  # a scale may be infinite: the report counts them
-                    tile = tensor.rows(first, last).reshape(-1)
+                tile = _tile(tensor, first, last)
                 held = range(first * columns, last * columns)
             parts.append(tile[begin - held.start : end - held.start])
             begin += parts[-1].size
         yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _tile(tensor: Encoded, first: int, last: int) -> NDArray[np.float32]:
+    assert tensor.rows is not None
+    with np.errstate(all="ignore"):  # a scale may be infinite: the report counts them
+        return tensor.rows(first, last).reshape(-1)
 
 
 @cache
@@ -106,5 +112,5 @@ def _keep_freed_memory() -> None:
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:
     """How many tensors are stored in which way, and how they are decoded."""
-    ways = Counter((t.spec.encoding, t.spec.decoding) for t in found.values())
+    ways = Counter((t.spec.encoding, t.spec.decoding) for t in found.values() if t.rows)
     return [f"{n:,} stored as {label}, decoded as {how}" for (label, how), n in ways.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _NOT_WEIGHTS = (
     *("scheduler*.bin", "scaler*.bin", "rng_state*.pth", "random_states*.pkl"),
 )
 _INDEX = ".index.json"
+# the parts of a split GGUF file after its first, which opens them all
+_LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 _SHOWN = 20
 
 
@@ -31,6 +34,7 @@ def checkpoint_in(folder: Path, suffixes: tuple[str, ...]) -> Path:
         for name in names
         if Path(name).suffix.lower() in suffixes
         and not any(fnmatch(name, pattern) for pattern in _NOT_WEIGHTS)
+        and not _LATER_PART.search(name)
     ]
     if len(found) == 1:
         return folder / found[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.checkpoints.decoded import decoded
 from netdistance.checkpoints.folder import checkpoint_in
+from netdistance.checkpoints.gguf_file import GgufCheckpoint
 from netdistance.checkpoints.hub import from_hub, is_hub_id
 from netdistance.checkpoints.npz import NpzCheckpoint, is_npz
 from netdistance.checkpoints.safetensors_file import SafetensorsCheckpoint
@@ -78,6 +79,7 @@ FORMATS: tuple[Format, ...] = (
     Format("torch zip", _is_zip, _open_torch, _TORCH_SUFFIXES),
     Format("torch pickle", _is_pickle, _open_torch, _TORCH_SUFFIXES),
     Format("index of shards", is_index, _open_index, (".json",), is_shard=False),
+    Format("gguf", lambda head, path: head[:4] == b"GGUF", GgufCheckpoint, (".gguf",), False),
     Format("safetensors", lambda head, path: True, SafetensorsCheckpoint, (".safetensors",)),
 )
 _SUFFIXES = tuple(dict.fromkeys(suffix for format_ in FORMATS for suffix in format_.suffixes))

@@ -54,6 +54,19 @@ def _sharded(arrays: Arrays, folder: Path) -> Path:
     return path
 
 
+def _gguf(arrays: Arrays, folder: Path) -> Path:
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(folder / "x.gguf", "none")
+    for name, array in arrays.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / "x.gguf"
+
+
 # the name in FORMATS, and what writes it
 WRITERS: tuple[tuple[str, Callable[[Arrays, Path], Path]], ...] = (
     ("npz", _npz),
@@ -61,5 +74,6 @@ WRITERS: tuple[tuple[str, Callable[[Arrays, Path], Path]], ...] = (
     ("torch zip", _torch),
     ("torch pickle", _torch_legacy),
     ("index of shards", _sharded),
+    ("gguf", _gguf),
     ("safetensors", _safetensors),
 )

@@ -22,7 +22,15 @@ WORDS = (
     *(b"\0", b"\xff", b"\0" * 4, b"\xff" * 4, b"\xff" * 8, b"\x7f" + b"\xff" * 7),
     *(struct.pack("<q", 1 << 40), b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06"),
     *(b"\x80\x02", b".", b"}", b"(", b"t", b"R", b"\x85", b"\x86", b"\x87", b"q\0", b"h\0"),
-    *(b"NUMPY", b"{", b"\n", b"c__builtin__\neval\n", b"c__builtin__\nbytearray\n"),
+    *(
+        b"NUMPY",
+        b"GGUF",
+        struct.pack("<Q", 1 << 63),
+        b"{",
+        b"\n",
+        b"c__builtin__\neval\n",
+        b"c__builtin__\nbytearray\n",
+    ),
 )
 JSON_VALUES = st.sampled_from(
     [

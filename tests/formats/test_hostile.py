@@ -15,12 +15,13 @@ import pytest
 from netdistance.studies import compare as study
 from tests.cli.invoke import Outcome, environment, error_problem, invoke, run_process
 from tests.formats.hostile import CASES, GOOD, GOOD_BYTES, Case
+from tests.formats.hostile_gguf import GGUF_CASES
 from tests.formats.hostile_npz import NPZ_CASES
 from tests.formats.hostile_shards import SHARD_CASES
 from tests.formats.hostile_torch import MARKER, TORCH_CASES, Malicious
 from tests.formats.written import safetensors
 
-ALL_CASES = (*CASES, *TORCH_CASES, *NPZ_CASES, *SHARD_CASES)
+ALL_CASES = (*CASES, *TORCH_CASES, *NPZ_CASES, *SHARD_CASES, *GGUF_CASES)
 Arrays = dict[str, np.ndarray]
 
 

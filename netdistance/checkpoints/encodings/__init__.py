@@ -4,12 +4,14 @@ from netdistance.checkpoints.encodings.awq import AWQ
 from netdistance.checkpoints.encodings.base import Encoding
 from netdistance.checkpoints.encodings.compressed_tensors import COMPRESSED_TENSORS
 from netdistance.checkpoints.encodings.fp8_block import FP8_BLOCK
+from netdistance.checkpoints.encodings.gguf_blocks import GGUF_BLOCKS
 from netdistance.checkpoints.encodings.gptq import GPTQ
 from netdistance.checkpoints.encodings.nvfp4 import NVFP4
 from netdistance.checkpoints.encodings.scaled import SCALED
 
 # where two would claim one tensor, the first has it
 ENCODINGS: tuple[Encoding, ...] = (
+    GGUF_BLOCKS,
     FP8_BLOCK,
     GPTQ,
     AWQ,

@@ -76,12 +76,14 @@ def _json_in(path: Path) -> Mapping[str, Any]:
 class Encoded:
     """A tensor that an encoding makes of several: its spec once decoded, and the names it uses up.
 
-    Where `spec.unreadable` says why it cannot be decoded, `rows` is None.
+    Where `spec.unreadable` says why it cannot be decoded, `rows` is None. A row has `width` numbers
+    where it is given: the tensor is a sequence of such rows, as of blocks.
     """
 
     spec: TensorSpec
     parts: tuple[str, ...]
     rows: Rows | None
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

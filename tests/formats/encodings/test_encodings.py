@@ -14,12 +14,14 @@ from tests.formats.encodings import (
     awq_cases,
     compressed_tensors_cases,
     fp8_block_cases,
+    gguf_cases,
     gptq_cases,
 )
 from tests.formats.encodings.case import Case
 
 CASES: tuple[Case, ...] = (
     *fp8_block_cases.CASES,
+    *gguf_cases.CASES,
     *gptq_cases.CASES,
     *awq_cases.CASES,
     *compressed_tensors_cases.CASES,
