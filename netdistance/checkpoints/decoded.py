@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, TensorSpec
 from netdistance.checkpoints.encodings import ENCODINGS
-from netdistance.checkpoints.encodings.base import Encoded, Stored
+from netdistance.checkpoints.encodings.base import Encoded, Rows, Stored
 from netdistance.errors import CheckpointError
 
 # decoded at a time: 2 MiB of float32; 8 take half as long again, in memory and not in the cache
@@ -84,12 +84,16 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
             if begin not in held:
                 first = begin // columns
                 last = min(first + rows, -(-stop // columns))
-                with np.errstate(all="ignore"):  # a scale may be infinite: the report counts them
-                    tile = tensor.rows(first, last).reshape(-1)
+                tile = _rows(tensor.rows, first, last)
                 held = range(first * columns, last * columns)
             parts.append(tile[begin - held.start : end - held.start])
             begin += parts[-1].size
         yield parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _rows(rows: Rows, first: int, last: int) -> NDArray[np.float32]:
+    with np.errstate(all="ignore"):  # a scale may be infinite: the report counts such numbers
+        return rows(first, last).reshape(-1)
 
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:

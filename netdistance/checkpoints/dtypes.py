@@ -87,7 +87,12 @@ def _small_float(
     bias: int,
     specials: Literal["ieee", "fn", "fnuz", "none"],
 ) -> Callable[[NDArray[np.uint8]], Array]:
-    return lambda raw: small_float_values(exponent_bits, mantissa_bits, bias, specials)[raw]
+    def decode(raw: NDArray[np.uint8]) -> Array:
+        values = small_float_values(exponent_bits, mantissa_bits, bias, specials)
+        # every byte is a code; "clip" takes half the time of the check that none is beyond the end
+        return np.take(values, raw, mode="clip")
+
+    return decode
 
 
 def _float8_e8m0(raw: NDArray[np.uint8]) -> Array:
