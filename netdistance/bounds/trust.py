@@ -77,7 +77,8 @@ def log10_trust(total: float) -> Exact | Skipped:
 
 def is_weight(row: TensorRow) -> bool:
     """Whether a row counts in deep relative trust: floating point, two or more axes, not tied."""
-    floating = (row.encoding_a or "").startswith(("F", "BF"))
+    is_decoded = row.decoding_a is not None  # packed weights are decoded to floating point
+    floating = is_decoded or (row.encoding_a or "").startswith(("F", "BF"))
     return len(row.shape) >= 2 and floating and row.tied_to is None
 
 

@@ -96,7 +96,7 @@ def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArr
 
 def _tile(tensor: Encoded, first: int, last: int) -> NDArray[np.float32]:
     assert tensor.rows is not None
-    with np.errstate(all="ignore"):  # a scale may be infinite: the report counts them
+    with np.errstate(all="ignore"):  # a scale may be infinite: the report counts such numbers
         return tensor.rows(first, last).reshape(-1)
 
 

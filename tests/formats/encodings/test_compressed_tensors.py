@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import netdistance
+from netdistance.bounds.trust import is_weight
 from netdistance.checkpoints import open_checkpoint
 from netdistance.checkpoints.base import TensorSpec
+from netdistance.quantities import Skipped
 from tests.formats.encodings.compressed_tensors_cases import (
     write_nvfp4,
     write_packed,
@@ -63,6 +65,13 @@ def test_what_is_no_part_of_the_weight_stays_a_tensor(tmp_path: Path) -> None:
         assert checkpoint.specs["l.weight"].encoding == "pack-quantized int4, groups of 32"
 
 
+def test_a_packed_weight_counts_in_deep_relative_trust(tmp_path: Path) -> None:
+    path, expected = write_packed(tmp_path)
+    report = netdistance.compare(path, {"l.weight": 2 * expected["l.weight"]})
+    row = next(row for row in report.tensors if row.name == "l.weight")
+    assert row.decoding_a and is_weight(row)
+
+
 HUGE = 1 << 62
 REFUSED = [
     ({"weight_shape": torch.tensor([16, HUGE])}, "says (16, 4611686018427387904)"),
@@ -98,7 +107,7 @@ def test_parts_that_do_not_fit_are_refused(
     assert words in str(spec_of(tmp_path).unreadable)
     report = netdistance.compare(tmp_path, tmp_path)
     row = next(row for row in report.tensors if row.name == "l.weight")
-    assert all(not hasattr(value, "value") for value in row.metrics.values())
+    assert row.metrics and all(isinstance(v, Skipped) for v in row.metrics.values())
 
 
 def test_a_weight_beside_the_packed_one_is_not_hidden(tmp_path: Path) -> None:

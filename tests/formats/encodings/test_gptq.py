@@ -166,3 +166,12 @@ def test_three_bits_cross_words_where_the_kernels_say() -> None:
     words = packed_down(np.arange(32)[:, None] % 8, 3).view(np.uint32)[:, 0]
     assert [int(words[0]) >> 30, int(words[1]) & 1] == [2, 0]  # 10 % 8 = 0b010
     assert [int(words[1]) >> 31, int(words[2]) & 3] == [1, 2]  # 21 % 8 = 0b101
+
+
+@pytest.mark.parametrize("write", [write_gptq, write_awq])
+def test_rows_in_the_middle_are_read_where_nothing_was_before(write: Any, tmp_path: Path) -> None:
+    _, expected = write(tmp_path)
+    with open_checkpoint(tmp_path) as checkpoint:
+        found = np.concatenate(list(checkpoint.blocks("l.weight", start=64 * 13, stop=64 * 20)))
+    whole = expected["l.weight"].reshape(-1)
+    np.testing.assert_array_equal(found.astype(whole.dtype), whole[64 * 13 : 64 * 20])
