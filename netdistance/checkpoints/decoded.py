@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -75,7 +74,7 @@ class _Decoded(Checkpoint):
 def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
     """Elements start:stop in blocks of `size`, of tiles of whole rows."""
     assert tensor.rows is not None
-    columns = max(1, math.prod(tensor.spec.shape[1:]))
+    columns = tensor.columns
     rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
     tile = np.empty(0, dtype=np.float32)
     for begin in range(start, stop, size):

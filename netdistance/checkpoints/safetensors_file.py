@@ -154,12 +154,14 @@ class SafetensorsCheckpoint(Checkpoint):
             read_exactly(self._descriptor, raw.data, offset, self.path)
             yield dtype.decode(raw)
 
-    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
         """As Checkpoint.tile, one read for each row where the columns are not all."""
         spec = self.specs[name]
-        width, item = spec.shape[1], spec.dtype.bits // 8
+        width, item = spec.shape[1] if width is None else width, spec.dtype.bits // 8
         if spec.dtype.decode is None or not item:  # 4-bit types share bytes
-            return super().tile(name, rows, columns)
+            return super().tile(name, rows, columns, width=width)
         shape = rows.stop - rows.start, columns.stop - columns.start
         raw = np.empty((shape[0], shape[1] * item), dtype=np.uint8)
         pieces, stride = list(raw), width * item

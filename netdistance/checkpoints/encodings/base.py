@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from netdistance.checkpoints.json_text import json_object
 from netdistance.errors import CheckpointError
 
 Floats = NDArray[np.float32]
-# rows first:last of the decoded tensor as (last - first, columns), columns the rest of its shape
+# rows first:last of the decoded tensor as (last - first, columns), columns as of its Encoded
 Rows = Callable[[int, int], Floats]
 
 
@@ -57,6 +58,15 @@ class Stored:
         """What stands before the suffix, for each name that ends so."""
         return (name.removesuffix(suffix) for name in self.specs if name.endswith(suffix))
 
+    def span(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The elements start:stop of a tensor in row-major order, as a new 1-D array.
+
+        Raises:
+            CheckpointError: as Checkpoint.blocks.
+        """
+        width = self.specs[name].elements
+        return self.file.tile(name, slice(0, 1), slice(start, stop), width=width).reshape(-1)
+
     def nbytes(self, names: tuple[str, ...]) -> int:
         """How many bytes these tensors take."""
         return sum(self.specs[name].nbytes for name in names)
@@ -76,12 +86,19 @@ def _json_in(path: Path) -> Mapping[str, Any]:
 class Encoded:
     """A tensor that an encoding makes of several: its spec once decoded, and the names it uses up.
 
-    Where `spec.unreadable` says why it cannot be decoded, `rows` is None.
+    Where `spec.unreadable` says why it cannot be decoded, `rows` is None. A row is what one entry
+    of the first axis holds, or `length` numbers where that would be too many at once.
     """
 
     spec: TensorSpec
     parts: tuple[str, ...]
     rows: Rows | None
+    length: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a row has."""
+        return max(1, math.prod(self.spec.shape[1:]) if self.length is None else self.length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +124,14 @@ def encoded(
     decoding: str,
     rows: Rows | None = None,
     unreadable: str | None = None,
+    length: int | None = None,
 ) -> Encoded:
     """The tensor `name` of float32 numbers that `parts` make; without `rows`, say why not.
 
-    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula.
+    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula; `length`
+    as of Encoded.
     """
     spec = TensorSpec(
         name, shape, label, stored.nbytes(parts), unreadable, decoding=decoding, values="F32"
     )
-    return Encoded(spec, parts, None if unreadable else rows)
+    return Encoded(spec, parts, None if unreadable else rows, length)

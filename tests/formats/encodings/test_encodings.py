@@ -10,10 +10,10 @@ import pytest
 import netdistance
 from netdistance.checkpoints import open_checkpoint
 from netdistance.checkpoints.encodings import ENCODINGS
-from tests.formats.encodings import fp8_block_cases
+from tests.formats.encodings import bitsandbytes_cases, fp8_block_cases, mxfp4_cases
 from tests.formats.encodings.case import Case
 
-CASES: tuple[Case, ...] = (*fp8_block_cases.CASES,)
+CASES: tuple[Case, ...] = (*fp8_block_cases.CASES, *mxfp4_cases.CASES, *bitsandbytes_cases.CASES)
 DAMAGED = tuple(case for case in CASES if case.damage is not None)
 
 
