@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from netdistance.checkpoints.json_text import json_object
 from netdistance.errors import CheckpointError
 
 Floats = NDArray[np.float32]
-# rows first:last of the decoded tensor as (last - first, columns), columns as of its Encoded
+# rows first:last of the decoded tensor as (last - first, columns), columns the rest of its shape
 Rows = Callable[[int, int], Floats]
 
 
@@ -86,19 +85,14 @@ def _json_in(path: Path) -> Mapping[str, Any]:
 class Encoded:
     """A tensor that an encoding makes of several: its spec once decoded, and the names it uses up.
 
-    Where `spec.unreadable` says why it cannot be decoded, `rows` is None. A row is what one entry
-    of the first axis holds, or `length` numbers where that would be too many at once.
+    Where `spec.unreadable` says why it cannot be decoded, `rows` is None. A row has `width` numbers
+    where it is given: the tensor is a sequence of such rows.
     """
 
     spec: TensorSpec
     parts: tuple[str, ...]
     rows: Rows | None
-    length: int | None = None
-
-    @property
-    def columns(self) -> int:
-        """How many numbers a row has."""
-        return max(1, math.prod(self.spec.shape[1:]) if self.length is None else self.length)
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +118,14 @@ def encoded(
     decoding: str,
     rows: Rows | None = None,
     unreadable: str | None = None,
-    length: int | None = None,
+    width: int | None = None,
 ) -> Encoded:
     """The tensor `name` of float32 numbers that `parts` make; without `rows`, say why not.
 
-    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula; `length`
+    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula; `width`
     as of Encoded.
     """
     spec = TensorSpec(
         name, shape, label, stored.nbytes(parts), unreadable, decoding=decoding, values="F32"
     )
-    return Encoded(spec, parts, None if unreadable else rows, length)
+    return Encoded(spec, parts, None if unreadable else rows, width)

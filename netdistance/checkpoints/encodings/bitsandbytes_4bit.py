@@ -94,7 +94,8 @@ class _Packed:
         scales = self._stored.span(f"{self._name}.nested_absmax", first, last)
         table: Floats = self._stored.file.read(f"{self._name}.nested_quant_map")
         place = np.arange(blocks.start, blocks.stop) // nested.block - first
-        return table[stored] * scales[place] + np.float32(nested.offset)
+        absmax: Floats = table[stored] * scales[place] + np.float32(nested.offset)
+        return absmax
 
 
 BITSANDBYTES_4BIT = Encoding(

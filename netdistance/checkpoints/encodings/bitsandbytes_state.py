@@ -73,7 +73,8 @@ def _nested(
 ) -> Nested | None:
     if not nested:
         return None
-    block, offset = found.get("nested_blocksize"), found.get("nested_offset")
+    block: Any = found.get("nested_blocksize")
+    offset: Any = found.get("nested_offset")
     what = None
     if not _is_size(block, least=1):
         what = f"nested_blocksize is {brief(block)}, expected a size above 0"

@@ -54,7 +54,7 @@ def _encoded(stored: Stored, name: str, parts: tuple[str, str], *, transposes: b
     read: Rows = packed.transposed if transposes else packed.as_stored
     shape = (*experts, *own)
     return encoded(
-        stored, name, shape, parts, label=_LABEL, decoding=_DECODING, rows=read, length=own[1]
+        stored, name, shape, parts, label=_LABEL, decoding=_DECODING, rows=read, width=own[1]
     )
 
 

@@ -1,4 +1,4 @@
-"""Two 4-bit codes to a byte, through a table of 16 values: a look-up for each byte, not each code."""
+"""Two 4-bit codes to a byte, through a table of 16 values: a look-up for each byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside codes of bitsandbytes is hostile, and bfloat16 is what it decodes to mostly."""
+"""What stands beside codes of bitsandbytes is hostile, and it decodes to bfloat16 mostly."""
 
 from __future__ import annotations
 
