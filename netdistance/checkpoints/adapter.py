@@ -1,10 +1,10 @@
 """A LoRA adapter as a folder holds it: what it does to each tensor of a base.
 
 Names are `base_model.model.<module>.lora_A.weight` and `.lora_B.weight`, for an embedding
-`.lora_embedding_A` and `_B`; with `lora_bias` there is a `.lora_B.bias`. Every other tensor
-stands in place of the base's own: `modules_to_save`, and biases that were trained. Source:
-get_delta_weight in src/peft/tuners/lora/layer.py and src/peft/utils/save_and_load.py of huggingface/peft 0.21;
-Hu et al., LoRA, arXiv 2106.09685.
+`.lora_embedding_A` and `_B`; with `lora_bias` there is a `.lora_B.bias`. Every other tensor stands
+in place of the base's own: `modules_to_save`, and trained biases. Source: huggingface/peft 0.21,
+get_delta_weight in src/peft/tuners/lora/layer.py and src/peft/utils/save_and_load.py; Hu et al.,
+LoRA, arXiv 2106.09685.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Did an adapter land: is the change that it asks for in the merged weights, and how exactly?
 
-With d = merged - base and the adapter's change e, share = <d, e> / |e|^2 says how much of the change
-is there, and residual = |d - e| / |e| what is there beside it. A merge is stored in a type that
-rounds: what rounding base + e to that type leaves of e is computed, not modelled. (Storing a small
-change in bfloat16 loses much of it: huggingface/peft#1388.)
+With d = merged - base and the adapter's change e, share = <d, e> / |e|^2 says how much of the
+change is there, and residual = |d - e| / |e| what is there beside it. A merge is stored in a type
+that rounds: what rounding base + e to that type leaves beside e is computed, not modelled, for a
+small change in bfloat16 loses much of itself (huggingface/peft#1388).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def adapter_rows(
 
     A row's layer is the module, or the tensor where that is no weight. The verdict is
     "not_at_all" where a share of less than 5% is there, "landed" where rounding to `dtype` explains
-    the rest (the finest type that does, and the merged one's own where none does), else "partially".
+    the rest (the finest type that does; the merged one's own where none does), else "partially".
 
     Raises:
         CheckpointError: a file cannot be read, or the adapter is not plain LoRA or fits no tensor.

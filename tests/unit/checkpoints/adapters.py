@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,20 @@ def by_peft(folder: Path, **settings: Any) -> tuple[dict[str, Tensor], dict[str,
     """Base and merged weights of a trained-looking adapter, which is saved in the folder."""
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     model = Tiny()
+    for parameter in model.parameters():
+        parameter.data.normal_(generator=generator)
     base = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     defaults = {"r": 3, "lora_alpha": 5, "target_modules": ["first", "square", "conv", "embed"]}
     adapted = get_peft_model(model, LoraConfig(**(defaults | settings)))
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_" in name or "modules_to_save" in name:
-                parameter.normal_(0, 0.3)
-    adapted.save_pretrained(folder)
+                parameter.normal_(0, 0.3, generator=generator)
+    with warnings.catch_warnings():  # peft takes the bias of B for a matrix that was cut
+        warnings.simplefilter("ignore")
+        adapted.save_pretrained(folder)
     return base, adapted.merge_and_unload().state_dict()
 
 
