@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from netdistance.quantities import Quantity, Skipped, point
-from netdistance.report.audit_rows import AdapterRow
+from netdistance.report.audit_rows import AdapterRow, Landing
 from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.wording import count, percent, without_error
@@ -21,7 +21,7 @@ _WORDS = {
     "not_compared": "not compared",
 }
 # the worst first
-_ORDER = ("not_at_all", "partially", "not_compared", "landed")
+_ORDER: tuple[Landing, ...] = ("not_at_all", "partially", "not_compared", "landed")
 # rounding as large as this part of the change is said
 _LARGE = 0.5
 
