@@ -164,9 +164,8 @@ class SafetensorsCheckpoint(Checkpoint):
             return super().tile(name, rows, columns, width=width)
         shape = rows.stop - rows.start, columns.stop - columns.start
         raw = np.empty((shape[0], shape[1] * item), dtype=np.uint8)
-        pieces, stride = list(raw), width * item
-        if shape[1] == width:
-            pieces, stride = [raw.reshape(-1)], raw.size
+        whole = shape[1] == width
+        pieces, stride = (raw.reshape(1, -1), raw.size) if whole else (raw, width * item)
         at = self._data_start + self._offsets[name] + (rows.start * width + columns.start) * item
         for number, piece in enumerate(pieces):
             read_exactly(self._descriptor, piece.data, at + number * stride, self.path)

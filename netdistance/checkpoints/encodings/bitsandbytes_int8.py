@@ -45,8 +45,10 @@ def _encoded(stored: Stored, layer: str) -> Encoded:
             codes = stored.file.tile(
                 name, slice(first + own.start, first + own.stop), slice(0, shape[1])
             )
-            np.multiply(codes, scale_of[own], out=values[own])
-            values[own] *= _OVER_127
+            part = values[own]
+            part[:] = codes
+            part *= scale_of[own]
+            part *= _OVER_127
         return values
 
     parts = (name, scale, layout) if layout in stored.specs else (name, scale)
