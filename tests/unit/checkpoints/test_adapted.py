@@ -154,3 +154,23 @@ def test_what_nothing_can_be_made_of_is_an_error(
     folder = adapters.write(tmp_path / "adapter", tensors)
     with open_checkpoint(BASE) as base, pytest.raises(CheckpointError, match=word):
         adapted(base, folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        ({}, 2.0),
+        ({"use_rslora": True}, 4.0 / 2.0**0.5),
+        ({"alpha_pattern": {"other": 1, "l": 6}}, 3.0),
+        ({"r": 8, "rank_pattern": {"^l$": 2}}, 2.0),
+    ],
+)
+def test_the_scale_is_that_of_the_configuration(
+    config: Mapping[str, Any], scale: float, tmp_path: Path
+) -> None:
+    tensors = adapters.pair("l", 5, 4)
+    folder = adapters.write(tmp_path / "adapter", tensors, **config)
+    a, b = (t.double() for t in tensors.values())
+    with open_checkpoint(BASE) as base, adapted(base, folder) as found:
+        values = found.read("l.weight")
+    np.testing.assert_allclose(values, 1.0 + scale * (b @ a).numpy(), rtol=0, atol=TOLERANCE)
