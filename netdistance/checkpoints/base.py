@@ -92,8 +92,12 @@ class Checkpoint(ABC):
             CheckpointError: the file is shorter than its header says, or cannot be read.
         """
 
-    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
         """A rectangle of a matrix, as a new array; both slices have a start and a stop.
+
+        `width` is the length of a row where the tensor is seen as a matrix of another shape.
 
         Packed formats hold an output's numbers down a column: reading the tensor whole would take
         memory that grows with it.
@@ -101,7 +105,7 @@ class Checkpoint(ABC):
         Raises:
             CheckpointError: as `blocks`.
         """
-        width = self.specs[name].shape[1]
+        width = self.specs[name].shape[1] if width is None else width
         begins = [row * width + columns.start for row in range(rows.start, rows.stop)]
         spans = [(begin, begin + columns.stop - columns.start) for begin in begins]
         if columns.stop - columns.start == width:

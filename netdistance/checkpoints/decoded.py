@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,26 +38,32 @@ def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
             if used.isdisjoint(tensor.parts):
                 found[tensor.spec.name] = tensor
                 used |= set(tensor.parts)
-    return _Decoded(file, found) if found else file
+    return Decoded(file, found, _notes(found)) if found else file
 
 
-class _Decoded(Checkpoint):
-    def __init__(self, inner: Checkpoint, found: Mapping[str, Encoded]) -> None:
+class Decoded(Checkpoint):
+    """A checkpoint in which some tensors are made of others."""
+
+    def __init__(
+        self, inner: Checkpoint, found: Mapping[str, Encoded], notes: Sequence[str] = ()
+    ) -> None:
+        """A tensor of `found` stands in the place of its first part, without parts at the end."""
         self._inner, self._found = inner, found
         self.path, self.format, self.nbytes = inner.path, inner.format, inner.nbytes
-        self.notes = (*inner.notes, *_notes(found))
-        first = {tensor.parts[0]: tensor.spec for tensor in found.values()}
+        self.notes = (*inner.notes, *notes)
+        first = {tensor.parts[0]: tensor.spec for tensor in found.values() if tensor.parts}
         parts = {part for tensor in found.values() for part in tensor.parts}
         self.specs: Mapping[str, TensorSpec] = {
             spec.name: spec
             for name, own in inner.specs.items()
             if (spec := first.get(name, None if name in parts else own)) is not None
-        }
+        } | {name: tensor.spec for name, tensor in found.items() if not tensor.parts}
         self.ties = {name: place for name, place in inner.ties.items() if name not in parts}
 
     def blocks(
         self, name: str, *, start: int = 0, stop: int | None = None, size: int = BLOCK_ELEMENTS
     ) -> Iterator[NDArray[Any]]:
+        """As Checkpoint.blocks."""
         if name not in self._found:
             return self._inner.blocks(name, start=start, stop=stop, size=size)
         tensor = self._found[name]
@@ -67,9 +73,11 @@ class _Decoded(Checkpoint):
         return _blocks(tensor, start, elements if stop is None else min(stop, elements), size)
 
     def verify_unchanged(self) -> None:
+        """As Checkpoint.verify_unchanged."""
         self._inner.verify_unchanged()
 
     def close(self) -> None:
+        """Release the file."""
         self._inner.close()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netdistance.checkpoints.adapter_config import is_adapter
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.checkpoints.decoded import decoded
 from netdistance.checkpoints.folder import checkpoint_in
@@ -138,6 +139,9 @@ def local_path(source: str | os.PathLike[str]) -> Path:
 
 
 def _open_path(path: Path) -> Checkpoint:
+    if is_adapter(path):
+        what = "a LoRA adapter, which needs the base that it changes: give the base as a, this as b"
+        raise CheckpointError(path, what)
     if os.path.isdir(path):  # which answers no where nothing can be asked
         path = checkpoint_in(path, tuple(s for s in _SUFFIXES if s != ".json"))
     file = _open_file(path, FORMATS)

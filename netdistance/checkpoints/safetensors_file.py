@@ -156,12 +156,14 @@ class SafetensorsCheckpoint(Checkpoint):
             read_exactly(self._descriptor, raw.data, offset, self.path)
             yield dtype.decode(raw)
 
-    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
         """As Checkpoint.tile, one read for each row where they are long and not wanted whole."""
         spec = self.specs[name]
-        width, item = spec.shape[1], spec.dtype.bits // 8
+        width, item = spec.shape[1] if width is None else width, spec.dtype.bits // 8
         if spec.dtype.decode is None or not item:  # 4-bit types share bytes
-            return super().tile(name, rows, columns)
+            return super().tile(name, rows, columns, width=width)
         tall, wide, stride = rows.stop - rows.start, columns.stop - columns.start, width * item
         raw = np.empty((tall, wide * item), dtype=np.uint8)
         at = self._data_start + self._offsets[name] + rows.start * stride

@@ -87,11 +87,13 @@ class ShardedCheckpoint(Checkpoint):
         shard = self._shards[self._shard_of[name]]
         return shard.blocks(name, start=start, stop=stop, size=size)
 
-    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
         """As Checkpoint.tile, from the shard that holds the tensor."""
         if not self._shards:
             raise CheckpointError(self.path, "is closed", tensor=name)
-        return self._shards[self._shard_of[name]].tile(name, rows, columns)
+        return self._shards[self._shard_of[name]].tile(name, rows, columns, width=width)
 
     def read(self, name: str) -> NDArray[np.generic]:
         """As Checkpoint.read; an error names the shard."""

@@ -55,7 +55,8 @@ def command(
     (FP8, GPTQ, NF4, ...) are compared as the numbers they mean. Tensors are paired by name; the
     table shows for each layer how far it moved, as a fraction of its size and as a multiple of
     what rounding would do, and its share of deep relative trust. With --model and --inputs it also
-    measures what the outputs do, beside every bound.
+    measures what the outputs do, beside every bound. The folder of a LoRA adapter as B means A with
+    it added.
 
     \b
     netdistance compare base.safetensors tuned.safetensors

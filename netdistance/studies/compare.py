@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netdistance.bounds.trust import trust_rows, with_shares
 from netdistance.checkpoints import Checkpoint, open_checkpoint
+from netdistance.checkpoints.adapted import open_beside
 from netdistance.distances.account import account, tensor_rows
 from netdistance.distances.passes import measure_pairs
 from netdistance.pairing.match import Pairing, pair_tensors, require_comparable
@@ -35,7 +36,8 @@ def compare(
 ) -> Report:
     """The report of how far checkpoint b is from the reference a.
 
-    Each is a file, a folder, a module, or a mapping of names to tensors or arrays.
+    Each is a file, a folder, a module, or a mapping of names to tensors or arrays. Where b is the
+    folder of a LoRA adapter, it means a with the adapter added.
 
     Raises:
         CheckpointError: a file is unreadable or invalid.
@@ -48,7 +50,7 @@ def compare(
     rules_a, rules_b = rules_for_pair(
         options.strip_prefix, options.rename, options.only, options.skip
     )
-    with open_checkpoint(a) as file_a, open_checkpoint(b) as file_b:
+    with open_checkpoint(a) as file_a, open_beside(file_a, b) as file_b:
         left, right = renamed(file_a, rules_a), renamed(file_b, rules_b)
         pairing = pair_tensors(left.specs, right.specs, ties_a=left.ties, ties_b=right.ties)
         require_comparable(left, right, pairing)

@@ -2,10 +2,13 @@
 
 from netdistance.checkpoints.encodings.awq import AWQ
 from netdistance.checkpoints.encodings.base import Encoding
+from netdistance.checkpoints.encodings.bitsandbytes_4bit import BITSANDBYTES_4BIT
+from netdistance.checkpoints.encodings.bitsandbytes_int8 import BITSANDBYTES_INT8
 from netdistance.checkpoints.encodings.compressed_tensors import COMPRESSED_TENSORS
 from netdistance.checkpoints.encodings.fp8_block import FP8_BLOCK
 from netdistance.checkpoints.encodings.gguf_blocks import GGUF_BLOCKS
 from netdistance.checkpoints.encodings.gptq import GPTQ
+from netdistance.checkpoints.encodings.mxfp4 import MXFP4
 from netdistance.checkpoints.encodings.nvfp4 import NVFP4
 from netdistance.checkpoints.encodings.scaled import SCALED
 
@@ -16,6 +19,9 @@ ENCODINGS: tuple[Encoding, ...] = (
     GPTQ,
     AWQ,
     COMPRESSED_TENSORS,
+    MXFP4,
+    BITSANDBYTES_4BIT,
+    BITSANDBYTES_INT8,
     SCALED,
     NVFP4,
 )

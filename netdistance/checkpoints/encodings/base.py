@@ -57,6 +57,15 @@ class Stored:
         """What stands before the suffix, for each name that ends so."""
         return (name.removesuffix(suffix) for name in self.specs if name.endswith(suffix))
 
+    def span(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The elements start:stop of a tensor in row-major order, as a new 1-D array.
+
+        Raises:
+            CheckpointError: as Checkpoint.blocks.
+        """
+        width = self.specs[name].elements
+        return self.file.tile(name, slice(0, 1), slice(start, stop), width=width).reshape(-1)
+
     def nbytes(self, names: tuple[str, ...]) -> int:
         """How many bytes these tensors take."""
         return sum(self.specs[name].nbytes for name in names)
@@ -109,12 +118,14 @@ def encoded(
     decoding: str,
     rows: Rows | None = None,
     unreadable: str | None = None,
+    width: int | None = None,
 ) -> Encoded:
     """The tensor `name` of float32 numbers that `parts` make; without `rows`, say why not.
 
-    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula.
+    `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula; `width`
+    as of Encoded.
     """
     spec = TensorSpec(
         name, shape, label, stored.nbytes(parts), unreadable, decoding=decoding, values="F32"
     )
-    return Encoded(spec, parts, None if unreadable else rows)
+    return Encoded(spec, parts, None if unreadable else rows, width)

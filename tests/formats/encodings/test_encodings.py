@@ -12,10 +12,12 @@ from netdistance.checkpoints import open_checkpoint
 from netdistance.checkpoints.encodings import ENCODINGS
 from tests.formats.encodings import (
     awq_cases,
+    bitsandbytes_cases,
     compressed_tensors_cases,
     fp8_block_cases,
     gguf_cases,
     gptq_cases,
+    mxfp4_cases,
 )
 from tests.formats.encodings.case import Case
 
@@ -25,6 +27,8 @@ CASES: tuple[Case, ...] = (
     *gptq_cases.CASES,
     *awq_cases.CASES,
     *compressed_tensors_cases.CASES,
+    *mxfp4_cases.CASES,
+    *bitsandbytes_cases.CASES,
 )
 DAMAGED = tuple(case for case in CASES if case.damage is not None)
 
