@@ -8,16 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, TensorSpec
 from netdistance.checkpoints.encodings import ENCODINGS
 from netdistance.checkpoints.encodings.base import Encoded, Stored
+from netdistance.checkpoints.row_blocks import row_blocks
 from netdistance.errors import CheckpointError
-
-# decoded at a time: 8 MiB of float32
-_TILE_ELEMENTS = 1 << 21
 
 
 def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
@@ -63,34 +60,15 @@ class _Decoded(Checkpoint):
         if tensor.rows is None:
             raise CheckpointError(self.path, str(tensor.spec.unreadable), tensor=name)
         elements = tensor.spec.elements
-        return _blocks(tensor, start, elements if stop is None else min(stop, elements), size)
+        columns = max(1, math.prod(tensor.spec.shape[1:]))
+        stop = elements if stop is None else min(stop, elements)
+        return row_blocks(tensor.rows, columns, start, stop, size)
 
     def verify_unchanged(self) -> None:
         self._inner.verify_unchanged()
 
     def close(self) -> None:
         self._inner.close()
-
-
-def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
-    """Elements start:stop in blocks of `size`, of tiles of whole rows."""
-    assert tensor.rows is not None
-    columns = max(1, math.prod(tensor.spec.shape[1:]))
-    rows, held = max(1, _TILE_ELEMENTS // columns), range(0)
-    tile = np.empty(0, dtype=np.float32)
-    for begin in range(start, stop, size):
-        parts, end = [], min(begin + size, stop)
-        while begin < end:
-            if begin not in held:
-                first = begin // columns
-                last = min(first + rows, -(-stop // columns))
-                tile, held = (
-                    tensor.rows(first, last).reshape(-1),
-                    range(first * columns, last * columns),
-                )
-            parts.append(tile[begin - held.start : end - held.start])
-            begin += parts[-1].size
-        yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:

@@ -1,0 +1,5 @@
+"""What converters do to weights, undone while they are read: b as a's names and layout have it."""
+
+from netdistance.pairing.conversions.finding import CONVERSIONS as CONVERSIONS
+from netdistance.pairing.conversions.finding import Conversions as Conversions
+from netdistance.pairing.conversions.finding import converted as converted
