@@ -64,6 +64,11 @@ class _Decoded(Checkpoint):
         stop = elements if stop is None else min(stop, elements)
         return row_blocks(tensor.rows, columns, start, stop, size)
 
+    def tile(self, name: str, rows: slice, columns: slice) -> NDArray[Any]:
+        if name in self._found:
+            return super().tile(name, rows, columns)
+        return self._inner.tile(name, rows, columns)
+
     def verify_unchanged(self) -> None:
         self._inner.verify_unchanged()
 

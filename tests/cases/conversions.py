@@ -1,4 +1,4 @@
-"""What converters write, by formulas of their own: a file, and the same network as another has it."""
+"""What converters write, by formulas of their own: one network in two files."""
 
 from __future__ import annotations
 

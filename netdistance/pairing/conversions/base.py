@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.pairing.conversions.matrices import Index, Matrix, Stored
 from netdistance.pairing.conversions.modules import Indices, Layers, Modules
-
-Relation = Literal["exact", "renamed", "transformed"]
+from netdistance.report.document import Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +17,6 @@ class Match:
 
     relation: Relation
     transform: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """A tensor of a for which b has several readings that fit alike, or one that says nothing."""
-
-    name: str
-    candidates: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

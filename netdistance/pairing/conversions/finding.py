@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.pairing.conversions.base import (
-    Ambiguous,
     Candidate,
     Conversion,
     Match,
@@ -28,6 +27,7 @@ from netdistance.pairing.conversions.one_to_one import (
     is_embedding,
 )
 from netdistance.pairing.conversions.prefix import renamed_heads
+from netdistance.report.document import Ambiguous
 
 # of the readings that fit alike, so many are named
 _MOST_LISTED = 8
@@ -75,6 +75,17 @@ def converted(a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, Conversions]:
     if not found.changes:
         return b, Conversions(ambiguous=ambiguous)
     return found.view(), Conversions(found.matches, ambiguous)
+
+
+def suggest_conversions(a: Checkpoint, b: Checkpoint) -> str | None:
+    """The option that would match more of b, or None.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
+    _, found = converted(a, b)
+    more = len(found.matches)
+    return f"Try --conversions, which would match {more:,} more" if more else None
 
 
 def situation_of(a: Checkpoint, b: Checkpoint, names: Mapping[str, str]) -> Situation:

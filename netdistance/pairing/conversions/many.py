@@ -58,15 +58,15 @@ def _seats(
 ) -> Iterator[tuple[Fusion, int]]:
     """Ways in which this module may be part of so many rows, beside siblings; each seat once."""
     seen = set()
-    for chosen in _orders(target.pattern, siblings, least):
-        if target.pattern in chosen:
-            sizes = [_rows(siblings[p]) for p in chosen]
-            part = chosen.index(target.pattern)
-            for fusion in fusions(sizes) if sum(sizes) == rows and all(sizes) else ():
-                seat = fusion.span(part), fusion.groups
-                if seat not in seen:
-                    seen.add(seat)
-                    yield fusion, part
+    orders = _orders(target.pattern, siblings, least)
+    for chosen in (order for order in orders if target.pattern in order):
+        sizes = [_rows(siblings[p]) for p in chosen]
+        part = chosen.index(target.pattern)
+        for fusion in fusions(sizes) if sum(sizes) == rows else ():
+            seat = fusion.span(part), fusion.groups
+            if seat not in seen:
+                seen.add(seat)
+                yield fusion, part
 
 
 def _orders(pattern: str, modules: dict[str, Layers], least: int) -> Iterator[tuple[str, ...]]:
