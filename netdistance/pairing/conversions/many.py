@@ -96,7 +96,9 @@ def _experts(each: Layers, stacked: Layers) -> int:
         return 0
     first = next(iter(stacked))
     found = {indices[-1] for indices in each if indices and indices[:-1] == first}
-    return shape[0] if found == {str(e) for e in range(shape[0])} else 0
+    if len(found) != shape[0] or found != set(map(str, range(len(found)))):
+        return 0
+    return shape[0]
 
 
 @dataclass(frozen=True, slots=True)

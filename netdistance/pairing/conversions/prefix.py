@@ -31,7 +31,9 @@ def renamed_heads(a: Checkpoint, b: Checkpoint) -> dict[str, str]:
         heads = likeliest_heads(only_a, only_b)
         if heads is None:
             break
-        names = {heads.b + name.removeprefix(heads.a): name for name in only_a}
+        tails = {name: name.removeprefix(heads.a) for name in only_a}
+        # weight alone is no name of a module
+        names = {heads.b + tail: name for name, tail in tails.items() if "." in tail}
         more = {old: names[old] for old in only_b if old.startswith(heads.b) and old in names}
         if not (more and _are_near(a, b, more)):
             break
@@ -53,4 +55,5 @@ def _are_near(a: Checkpoint, b: Checkpoint, names: Mapping[str, str]) -> bool:
         sampled(Stored.of(a, own), Reading(Match("renamed"), Stored.of(b, other)))
         for other, own in alike[::step]
     ]
-    return median(scores).distance < FITS
+    score = median(scores)
+    return score.telling and score.distance < FITS
