@@ -8,13 +8,14 @@ median of these. Unrelated numbers have 1.4 (the square root of 2) or more, also
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdistance.checkpoints.base import Checkpoint
+from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.pairing.conversions.base import Candidate, Reading, Stratum, Target
 from netdistance.pairing.conversions.matrices import Index, Matrix, Stored
 from netdistance.pairing.conversions.modules import KINDS, Indices, spread
@@ -24,7 +25,7 @@ FITS = 0.5
 # and is chosen where the next best is at least so many times as far
 _CLEAR = 2.0
 # layers that are looked at of a module, rows of each, and numbers at least
-_MOST_LAYERS, _ROWS, _NUMBERS = 8, 32, 2048
+_MOST_LAYERS, _ROWS, _NUMBERS = 8, 16, 2048
 # in two layers, as far as what is not worth more of a look
 _HOPELESS = 0.75
 
@@ -53,8 +54,9 @@ def decide(a: Checkpoint, target: Target, candidates: Iterable[Candidate]) -> De
     Raises:
         CheckpointError: a file cannot be read.
     """
+    own = Sampler(a)
     one_of_each = {candidate.key: candidate for candidate in candidates}.values()
-    scored = [(score_of(a, target, candidate), candidate) for candidate in one_of_each]
+    scored = [(score_of(own, target, candidate), candidate) for candidate in one_of_each]
     scored.sort(key=lambda pair: pair[0].distance)
     if not scored or not scored[0][0].distance < FITS:
         return Decision()
@@ -65,19 +67,51 @@ def decide(a: Checkpoint, target: Target, candidates: Iterable[Candidate]) -> De
     return Decision(chosen=first)
 
 
-def score_of(a: Checkpoint, target: Target, candidate: Candidate) -> Score:
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """The reference, with what was sampled of it: every candidate is held against the same."""
+
+    a: Checkpoint
+    taken: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
+
+    def stored(self, spec: TensorSpec, columns: int) -> Matrix:
+        """One of its tensors, in rows of `columns`."""
+        return _Remembered(Stored(self.a, spec, columns), self.taken)
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    inner: Stored
+    taken: dict[Hashable, NDArray[Any]]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.inner.shape
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        return self.inner.specs
+
+    def take(self, rows: Index, columns: Index) -> NDArray[Any]:
+        key = self.inner.spec.name, self.inner.columns, rows.tobytes(), columns.tobytes()
+        if key not in self.taken:
+            self.taken[key] = self.inner.take(rows, columns)
+        return self.taken[key]
+
+
+def score_of(own: Sampler, target: Target, candidate: Candidate) -> Score:
     """The lower median over some layers of how far their farthest tensor is."""
     layers = spread(target.layers, _MOST_LAYERS)
     first = layers[:: max(1, len(layers) - 1)]
     # most candidates are wrong: the weights of two layers show it
-    looked = [_of_layer(a, target, candidate, indices, ("weight",)) for indices in first]
+    looked = [_of_layer(own, target, candidate, indices, ("weight",)) for indices in first]
     if all(score.telling and score.distance > _HOPELESS for score in looked):
         return median(looked)
-    return median([_of_layer(a, target, candidate, indices) for indices in layers])
+    return median([_of_layer(own, target, candidate, indices) for indices in layers])
 
 
 def _of_layer(
-    a: Checkpoint,
+    own: Sampler,
     target: Target,
     candidate: Candidate,
     indices: Indices,
@@ -85,7 +119,7 @@ def _of_layer(
 ) -> Score:
     tensors = target.layers[indices]
     return _farthest(
-        sampled(Stored(a, tensors[kind], reading.matrix.shape[1]), reading)
+        sampled(own.stored(tensors[kind], reading.matrix.shape[1]), reading)
         for kind in kinds
         if kind in tensors and (reading := candidate.read(indices, kind)) is not None
     )

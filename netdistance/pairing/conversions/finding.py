@@ -13,7 +13,7 @@ from netdistance.pairing.conversions.base import (
     Situation,
     Target,
 )
-from netdistance.pairing.conversions.deciding import FITS, Decision, decide, score_of
+from netdistance.pairing.conversions.deciding import FITS, Decision, Sampler, decide, score_of
 from netdistance.pairing.conversions.found import Found
 from netdistance.pairing.conversions.many import JOINED, SPLIT
 from netdistance.pairing.conversions.modules import Modules, modules_of
@@ -100,7 +100,7 @@ def situation_of(a: Checkpoint, b: Checkpoint, names: Mapping[str, str]) -> Situ
     for pattern in (own.keys() & paired.keys()) - targets.keys():
         target = Target(pattern, own[pattern])
         as_is = as_it_lies(target, pattern, paired[pattern], b)
-        if not score_of(a, target, as_is).distance < FITS:
+        if not score_of(Sampler(a), target, as_is).distance < FITS:
             far[pattern], targets[pattern] = paired[pattern], target
     return Situation(b, dict(sorted(targets.items())), open_b, far, paired)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,16 +68,19 @@ class Stored:
         """As Matrix.take; rows that lie close are read together, columns as one span."""
         low, high = int(columns.min()), int(columns.max()) + 1
         within = _slice(columns - low)
-        out: NDArray[Any] | None = None
-        for places, first, last in _spans(rows, max(1, _TILE_ELEMENTS // (high - low))):
+        order = np.arange(rows.size) if _is_range(rows) else np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        tiles = []
+        for begin, end in _spans(ordered, max(1, _TILE_ELEMENTS // (high - low))):
+            first, last = int(ordered[begin]), int(ordered[end - 1]) + 1
             tile = self._tile(first, last, low, high)[:, within]
-            tile = tile[_slice(rows[places] - first)]
-            if places.size == rows.size and out is None and _is_range(places):
-                return tile
-            if out is None:
-                out = np.empty((rows.size, columns.size), dtype=tile.dtype)
-            out[places] = tile
-        assert out is not None
+            close = last - first == end - begin
+            tiles.append(tile if close else tile[ordered[begin:end] - first])
+        found = tiles[0] if len(tiles) == 1 else np.concatenate(tiles)
+        if _is_range(order):
+            return found
+        out = np.empty_like(found)
+        out[order] = found
         return out
 
     def _tile(self, first: int, last: int, low: int, high: int) -> NDArray[Any]:
@@ -185,17 +189,15 @@ def _is_range(index: Index) -> bool:
     return bool(index.size) and bool(np.all(np.diff(index) == 1))
 
 
-def _spans(rows: Index, most: int) -> Iterator[tuple[Index, int, int]]:
-    """Places in `rows` whose rows lie close, with the first and the end; at most `most` at once."""
-    order = np.arange(rows.size) if _is_range(rows) else np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    breaks = np.append(np.flatnonzero(np.diff(ordered) > _GAP) + 1, rows.size)
-    begin = 0
-    while begin < rows.size:
-        reach = int(np.searchsorted(ordered, ordered[begin] + most, "left"))
-        end = min(reach, int(breaks[np.searchsorted(breaks, begin, "right")]))
-        yield order[begin:end], int(ordered[begin]), int(ordered[end - 1]) + 1
-        begin = end
+def _spans(ordered: Index, most: int) -> Iterator[tuple[int, int]]:
+    """Places first:end of rows that lie close, in sorted ones; at most `most` rows at once."""
+    breaks = (np.flatnonzero(np.diff(ordered) > _GAP) + 1).tolist()
+    for begin, end in pairwise((0, *breaks, ordered.size)):
+        while ordered[end - 1] - ordered[begin] >= most:
+            reach = int(np.searchsorted(ordered, ordered[begin] + most, "left"))
+            yield begin, reach
+            begin = reach
+        yield begin, end
 
 
 def rows_of(matrix: Matrix, dtype: type[np.floating[Any]]) -> Callable[[int, int], NDArray[Any]]:
