@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,7 +48,7 @@ class ConvertedCheckpoint(Checkpoint):
         for new, old in plain.items():
             new_names.setdefault(old, new)
         # a tensor of b that has several names here is one tensor
-        doubled = {old for old in plain.values() if list(plain.values()).count(old) > 1}
+        doubled = {old for old, uses in Counter(plain.values()).items() if uses > 1}
         self.ties = {
             new: _place(place_of(inner.ties, old), new_names)
             for new, old in plain.items()

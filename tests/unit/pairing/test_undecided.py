@@ -1,4 +1,4 @@
-"""Matching what converters do: what is left open, what is told, and what it costs."""
+"""Conversions: what is left open, what is told, and what it costs."""
 
 from __future__ import annotations
 
