@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from netdistance.checkpoints.base import BLOCK_ELEMENTS, Checkpoint, TensorSpec
 from netdistance.checkpoints.encodings import ENCODINGS
 from netdistance.checkpoints.encodings.base import Encoded, Stored
+from netdistance.checkpoints.row_blocks import TILE_ELEMENTS, row_blocks
 from netdistance.errors import CheckpointError
-
-# decoded at a time: 2 MiB of float32; 8 take half as long again, in memory and not in the cache
-_TILE_ELEMENTS = 1 << 19
 
 
 def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
@@ -70,7 +68,20 @@ class Decoded(Checkpoint):
         if tensor.rows is None:
             raise CheckpointError(self.path, str(tensor.spec.unreadable), tensor=name)
         elements = tensor.spec.elements
-        return _blocks(tensor, start, elements if stop is None else min(stop, elements), size)
+        columns = tensor.width or max(1, math.prod(tensor.spec.shape[1:]))
+        stop = elements if stop is None else min(stop, elements)
+        # small rows lie one after the other: a tile is a block, and stays in the cache
+        at_once = size if tensor.width else TILE_ELEMENTS
+        rows = partial(_tile, tensor)
+        return row_blocks(rows, columns, start, stop, size, tile_elements=at_once)
+
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
+        """As Checkpoint.tile."""
+        if name in self._found:
+            return super().tile(name, rows, columns, width=width)
+        return self._inner.tile(name, rows, columns, width=width)
 
     def verify_unchanged(self) -> None:
         """As Checkpoint.verify_unchanged."""
@@ -81,41 +92,10 @@ class Decoded(Checkpoint):
         self._inner.close()
 
 
-def _blocks(tensor: Encoded, start: int, stop: int, size: int) -> Iterator[NDArray[np.float32]]:
-    """Elements start:stop in blocks of `size`, of tiles of whole rows."""
-    _keep_freed_memory()
-    columns = tensor.width or max(1, math.prod(tensor.spec.shape[1:]))
-    # small rows lie one after the other: a tile is a block, and stays in the cache
-    rows = max(1, (size if tensor.width else _TILE_ELEMENTS) // columns)
-    held = range(0)
-    tile = np.empty(0, dtype=np.float32)
-    for begin in range(start, stop, size):
-        parts, end = [], min(begin + size, stop)
-        while begin < end:
-            if begin not in held:
-                first = begin // columns
-                last = min(first + rows, -(-stop // columns))
-                tile = _tile(tensor, first, last)
-                held = range(first * columns, last * columns)
-            parts.append(tile[begin - held.start : end - held.start])
-            begin += parts[-1].size
-        yield parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
 def _tile(tensor: Encoded, first: int, last: int) -> NDArray[np.float32]:
     assert tensor.rows is not None
     with np.errstate(all="ignore"):  # a scale may be infinite: the report counts such numbers
-        return tensor.rows(first, last).reshape(-1)
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let glibc use the memory of one tile again for the next: fresh pages take longer to get.
-
-    It gives freed blocks back to the system above a size that rises, up to 32 MiB, to that of the
-    largest freed so far (mallopt(3), M_MMAP_THRESHOLD). Nothing is written here, so no page is had.
-    """
-    np.empty((1 << 25) - (1 << 13), dtype=np.uint8)
+        return tensor.rows(first, last)
 
 
 def _notes(found: Mapping[str, Encoded]) -> list[str]:

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 )
 @running_options
 @naming_options(renames="B's names so that they match A's")
+@click.option(
+    "--conversions",
+    is_flag=True,
+    help="Also match what converters rename, fuse, split, transpose or permute.",
+)
 @click.option("--only", multiple=True, metavar="GLOB", help="Compare these names only; repeatable.")
 @click.option(
     "--fail-if",
@@ -61,6 +66,7 @@ def command(
     \b
     netdistance compare base.safetensors tuned.safetensors
     netdistance compare a.pth b.pth --model net.py:build --inputs images.npy
+    netdistance compare hub/ converted.safetensors --conversions
     netdistance compare base/ tuned/ --rename '^model\\.=' --blocks
     netdistance compare a.pth b.pth --fail-if 'relative_frobenius>0.1' --json report.json
     """

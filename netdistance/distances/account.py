@@ -10,6 +10,7 @@ from netdistance.distances.measure import (
     metrics_of,
     why_without_distance,
 )
+from netdistance.pairing.conversions import Conversions, Match
 from netdistance.pairing.layers import layer_of
 from netdistance.pairing.match import Pairing
 from netdistance.report.document import (
@@ -21,8 +22,18 @@ from netdistance.report.document import (
 )
 
 
-def tensor_rows(pairing: Pairing, measured: Mapping[str, Measured]) -> tuple[TensorRow, ...]:
-    """A row for every pair of one shape, in name order, with every metric that was asked for."""
+def tensor_rows(
+    pairing: Pairing,
+    measured: Mapping[str, Measured],
+    conversions: Conversions | None = None,
+) -> tuple[TensorRow, ...]:
+    """A row for every pair of one shape, in name order, with every metric that was asked for.
+
+    With `conversions`, how b's tensor stands to a's.
+    """
+    exact = Match("exact")
+    matches = {} if conversions is None else conversions.matches
+    told = {p.name: matches.get(p.name, exact) for p in pairing.pairs if conversions is not None}
     return tuple(
         TensorRow(
             name=pair.name,
@@ -34,13 +45,19 @@ def tensor_rows(pairing: Pairing, measured: Mapping[str, Measured]) -> tuple[Ten
             tied_to=pair.tied_to,
             decoding_a=pair.a.decoding,
             decoding_b=pair.b.decoding,
+            relation=told[pair.name].relation if pair.name in told else None,
+            transform=told[pair.name].transform if pair.name in told else None,
         )
         for pair in pairing.pairs
     )
 
 
-def account(pairing: Pairing, measured: Mapping[str, Measured]) -> PairingAccount:
-    """What was compared, and what was not and why."""
+def account(
+    pairing: Pairing,
+    measured: Mapping[str, Measured],
+    conversions: Conversions | None = None,
+) -> PairingAccount:
+    """What was compared, and what was not and why; with `conversions`, what they left open."""
     sums = {name: found.sums for name, found in measured.items() if found.sums is not None}
     readable = [pair for pair in pairing.pairs if pair.name in sums]
     reasons = [(pair, why_without_distance(pair, sums.get(pair.name))) for pair in pairing.pairs]
@@ -56,4 +73,5 @@ def account(pairing: Pairing, measured: Mapping[str, Measured]) -> PairingAccoun
             for p in readable
             if not sums[p.name].finite
         ),
+        ambiguous=None if conversions is None else conversions.ambiguous,
     )

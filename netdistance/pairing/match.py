@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.checkpoints.ties import NO_TIES, Place, Ties, place_of
 from netdistance.errors import NothingComparableError
+from netdistance.pairing.conversions import suggest_conversions
 from netdistance.pairing.suggest import suggest_rule
 
 
@@ -131,7 +132,9 @@ def require_comparable(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> None:
             raise NothingComparableError(f"{side.path}: holds no tensors")
     if not any(pair.unreadable is None for pair in pairing.pairs):
         hint = (
-            suggest_rule(pairing.only_a, pairing.only_b) or "Check that they are one architecture"
+            suggest_rule(pairing.only_a, pairing.only_b)
+            or suggest_conversions(a, b)
+            or "Check that they are one architecture"
         )
         raise NothingComparableError(
             f"{b.path}: shares no comparable tensor with {a.path}: "

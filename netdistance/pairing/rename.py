@@ -75,6 +75,15 @@ def rules_for_pair(
     return rules_a, replace(rules_a, rename=parse_renames(rename))
 
 
+def filtered(checkpoint: Checkpoint, rules: NameRules) -> Checkpoint:
+    """The same tensors but those that `only` and `skip` leave out.
+
+    Raises:
+        NothingComparableError: no name is left.
+    """
+    return renamed(checkpoint, NameRules(only=rules.only, skip=rules.skip))
+
+
 def renamed(checkpoint: Checkpoint, rules: NameRules) -> Checkpoint:
     """The same tensors under new names; the checkpoint itself where no rule says anything.
 
@@ -120,6 +129,11 @@ class _Renamed(Checkpoint):
         self, name: str, *, start: int = 0, stop: int | None = None, size: int = BLOCK_ELEMENTS
     ) -> Iterator[NDArray[Any]]:
         return self._inner.blocks(self._old[name], start=start, stop=stop, size=size)
+
+    def tile(
+        self, name: str, rows: slice, columns: slice, *, width: int | None = None
+    ) -> NDArray[Any]:
+        return self._inner.tile(self._old[name], rows, columns, width=width)
 
     def verify_unchanged(self) -> None:
         self._inner.verify_unchanged()

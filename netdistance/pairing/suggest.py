@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 # names that must come to match, as a fraction of the smaller side, before anything is suggested
 _WORTHWHILE = 0.5
@@ -23,6 +24,28 @@ def suggest_rule(only_a: Sequence[str], only_b: Sequence[str]) -> str | None:
     >>> suggest_rule(["h.0.w", "h.1.w"], ["layers.0.w", "layers.1.w"])
     "Try --rename '^layers\\.=h.', which would match 2 more"
     """
+    heads = likeliest_heads(only_a, only_b)
+    if heads is None:
+        return None
+    if not heads.a or not heads.b:
+        return (
+            f"Try --strip-prefix {(heads.a or heads.b)!r}, which would match {heads.matched:,} more"
+        )
+    rule = f"^{re.escape(heads.b)}={heads.a}"
+    return f"Try --rename '{rule}', which would match {heads.matched:,} more"
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What the names of a and of b begin with where they end alike, and how many do."""
+
+    a: str
+    b: str
+    matched: int
+
+
+def likeliest_heads(only_a: Sequence[str], only_b: Sequence[str]) -> Heads | None:
+    """The heads that pair the most names, None where that is under half of the smaller side."""
     tails: dict[str, list[str]] = defaultdict(list)
     for name in only_a[:_MOST_NAMES]:
         for head, tail in _splits(name):
@@ -38,10 +61,7 @@ def suggest_rule(only_a: Sequence[str], only_b: Sequence[str]) -> str | None:
     (head_b, head_a), matched = heads.most_common(1)[0]
     if matched < _WORTHWHILE * min(len(only_a), len(only_b), _MOST_NAMES):
         return None
-    if not head_a or not head_b:
-        return f"Try --strip-prefix {(head_a or head_b)!r}, which would match {matched:,} more"
-    rule = f"^{re.escape(head_b)}={head_a}"
-    return f"Try --rename '{rule}', which would match {matched:,} more"
+    return Heads(head_a, head_b, matched)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:

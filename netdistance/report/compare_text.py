@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
 from netdistance.report.bound_text import bound_lines, tightest
+from netdistance.report.conversion_text import conversion_lines, conversions_told
 from netdistance.report.document import BoundRow, PairingAccount, Report, TensorRow
 from netdistance.report.escape import abbreviated
 from netdistance.report.layers import Grouping, columns_of
@@ -30,8 +31,12 @@ def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers
     lines: Lines = []
     if report.pairing is not None:
         lines += paragraph(_coverage(report.pairing, report.tensors))
+        told = conversions_told(report.tensors)
+        lines += paragraph(told) if told else []
         lines += _unmatched(report.pairing)
     lines += _notes(report)
+    if everything and (found := conversion_lines(report.tensors)):
+        lines += ["", *found]
     if layers := _layer_table(report, grouping, everything=everything):
         effects = effect_lines(report) if grouping == "layers" else []
         lines += [*layers, *effects, "", *_held(report.tensors)]
@@ -80,6 +85,7 @@ def _unmatched(pairing: PairingAccount) -> Lines:
         ("shapes differ", [f"{r.name} {r.shape_a} / {r.shape_b}" for r in pairing.reshaped]),
         ("non-finite", [f"{n.name} ({n.count_a} / {n.count_b})" for n in pairing.non_finite]),
         ("not measured", [f"{s.name} ({s.reason})" for s in pairing.skipped]),
+        ("ambiguous", [f"{m.name} ({'; '.join(m.candidates)})" for m in pairing.ambiguous or ()]),
     ):
         if items:
             lines += paragraph(f"{title}: {names(items)}", indent="  ")

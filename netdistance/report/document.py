@@ -26,6 +26,7 @@ from netdistance.report.width_rows import Against, Curvature, WidthRow
 SCHEMA_VERSION = 1
 
 Scope = Literal["weights", "all"]
+Relation = Literal["exact", "renamed", "transformed"]
 Scheme = Literal["telescoping", "swap_in", "swap_out"]
 
 
@@ -56,8 +57,19 @@ class NonFinite:
 
 
 @dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A name of a that several readings of b fit alike, or one whose numbers tell nothing."""
+
+    name: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PairingAccount:
-    """What faced what: nothing is silently intersected."""
+    """What faced what: nothing is silently intersected.
+
+    `ambiguous` is there where conversions were asked for: what they did not decide.
+    """
 
     compared: int
     identical: int
@@ -66,6 +78,7 @@ class PairingAccount:
     reshaped: tuple[Reshaped, ...] = ()
     skipped: tuple[SkippedTensor, ...] = ()
     non_finite: tuple[NonFinite, ...] = ()
+    ambiguous: tuple[Ambiguous, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,7 @@ class TensorRow:
     """One tensor name with its metrics; `tied_to` names the one that has its elements.
 
     An encoding that is no element type has a decoding: the formula of the numbers compared.
+    `relation` and `transform` are there where conversions were asked for: how b's stands to a's.
     """
 
     name: str
@@ -84,6 +98,8 @@ class TensorRow:
     tied_to: str | None = field(default=None, metadata=OPTIONAL)
     decoding_a: str | None = field(default=None, metadata=OPTIONAL)
     decoding_b: str | None = field(default=None, metadata=OPTIONAL)
+    relation: Relation | None = field(default=None, metadata=OPTIONAL)
+    transform: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netdistance.quantities import Skipped
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
+from netdistance.report.conversion_text import conversions_told
 from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
 from netdistance.report.escape import shortened, visible
 from netdistance.report.layers import columns_of
@@ -44,6 +45,8 @@ def render_markdown(report: Report) -> bytes:
     blocks = [[f"**{prose(report.verdict.text)}**"] if report.verdict.text else []]
     if report.pairing is not None:
         blocks.append(_coverage(report.pairing))
+        told = conversions_told(report.tensors)
+        blocks.append([prose(told)] if told else [])
     blocks += [_thresholds(report), _layers(report)]
     if report.deviation:
         blocks.append(_table(MEASURE_HEADER, map(measure_cells, report.deviation), "measures"))
@@ -99,6 +102,7 @@ def _coverage(account: PairingAccount) -> Block:
         ("reshaped", [row.name for row in account.reshaped]),
         ("non-finite", [row.name for row in account.non_finite]),
         ("not measured", [f"{row.name}: {row.reason}" for row in account.skipped]),
+        ("ambiguous", [row.name for row in account.ambiguous or ()]),
     ):
         if names:
             first = ", ".join(code(shortened(name, _CELL)) for name in names[:_NAMES])

@@ -101,11 +101,12 @@ def judge(
 
 
 def _require_all(pairing: PairingAccount) -> Threshold:
-    """The threshold that any unmatched, reshaped, skipped or non-finite tensor fails."""
+    """The threshold that any unmatched, reshaped, skipped, non-finite or ambiguous tensor fails."""
     failures = (
         *pairing.only_a,
         *pairing.only_b,
         *(row.name for row in pairing.reshaped),
         *(row.name for row in pairing.skipped),
+        *(row.name for row in pairing.ambiguous or ()),
     )
-    return Threshold("--require-all", not failures, failures)
+    return Threshold("--require-all", not failures, tuple(dict.fromkeys(failures)))

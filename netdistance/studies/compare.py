@@ -11,9 +11,10 @@ from netdistance.checkpoints import Checkpoint, open_checkpoint
 from netdistance.checkpoints.adapted import open_beside
 from netdistance.distances.account import account, tensor_rows
 from netdistance.distances.passes import measure_pairs
+from netdistance.pairing.conversions import Conversions
+from netdistance.pairing.facing import facing, suggestion
 from netdistance.pairing.match import Pairing, pair_tensors, require_comparable
-from netdistance.pairing.rename import renamed, rules_for_pair
-from netdistance.pairing.suggest import suggest_rule
+from netdistance.pairing.rename import rules_for_pair
 from netdistance.progress import SILENT, Progress
 from netdistance.report.document import Report, Verdict
 from netdistance.report.provenance import provenance
@@ -47,14 +48,14 @@ def compare(
     options = options or CompareOptions()
     options.require_consistent()
     conditions = [Condition.parse(expression) for expression in options.fail_if]
-    rules_a, rules_b = rules_for_pair(
-        options.strip_prefix, options.rename, options.only, options.skip
-    )
+    rules = rules_for_pair(options.strip_prefix, options.rename, options.only, options.skip)
     with open_checkpoint(a) as file_a, open_beside(file_a, b) as file_b:
-        left, right = renamed(file_a, rules_a), renamed(file_b, rules_b)
+        left, right, found = facing(file_a, file_b, rules, conversions=options.conversions)
         pairing = pair_tensors(left.specs, right.specs, ties_a=left.ties, ties_b=right.ties)
         require_comparable(left, right, pairing)
-        report = _weights(left, right, pairing, options, progress)
+        report = _weights(left, right, pairing, found, options, progress)
+        changes = [row.metrics["relative_frobenius"] for row in report.tensors]
+        hint = suggestion(left, right, pairing, changes)
         if options.model is not None:
             # imported here: weights alone never import torch
             from netdistance.studies.compare_outputs import add_outputs
@@ -63,7 +64,6 @@ def compare(
         left.verify_unchanged()
         right.verify_unchanged()
     thresholds = judge(report, conditions, require_all=options.require_all)
-    hint = suggest_rule(pairing.only_a, pairing.only_b)
     # a folder is called by its name, whatever it holds
     paths = [s if isinstance(s, str | os.PathLike) else c.path for s, c in ((a, left), (b, right))]
     text = compare_verdict(report, *paths) + (f" {hint}." if hint else "")
@@ -71,7 +71,12 @@ def compare(
 
 
 def _weights(
-    a: Checkpoint, b: Checkpoint, pairing: Pairing, options: CompareOptions, progress: Progress
+    a: Checkpoint,
+    b: Checkpoint,
+    pairing: Pairing,
+    conversions: Conversions | None,
+    options: CompareOptions,
+    progress: Progress,
 ) -> Report:
     """What the weights alone say; no verdict yet."""
     measured = measure_pairs(
@@ -83,13 +88,13 @@ def _weights(
         threads=options.threads,
         progress=progress,
     )
-    rows = tensor_rows(pairing, measured)
+    rows = tensor_rows(pairing, measured, conversions)
     bounds = trust_rows(rows, pairing, spectral=options.spectral)
     return Report(
         study="compare",
         provenance=provenance(options, a, b),
         verdict=Verdict(""),
-        pairing=account(pairing, measured),
+        pairing=account(pairing, measured, conversions),
         tensors=with_shares(rows, bounds[0]),
         bounds=bounds,
     )

@@ -23,11 +23,13 @@ class CompareOptions(RunOptions):
 
     `rename` is of `REGEX=REPLACEMENT`, for b's names; `strip_prefix`, `only` and `skip` are for
     both sides'. `all_metrics` adds sign flips, sparsity and the relative maximum; `spectral` adds
-    spectral distances and stable ranks, which hold two whole tensors at a time.
+    spectral distances and stable ranks, which hold two whole tensors at a time. `conversions` also
+    matches what converters rename, fuse, split, transpose and permute (`pairing.conversions`).
     """
 
     all_metrics: bool = False
     spectral: bool = False
+    conversions: bool = False
     threads: int | None = None
     strip_prefix: str = ""
     rename: tuple[str, ...] = ()
