@@ -37,8 +37,8 @@ _REPLACED = 0.7
 _GAIN, _GAIN_OF_FLOOR = 0.004, 0.15
 # levels of 4 bits in 128 elements of 32 a scale, and how many fewer values 8 bits leave than a has
 _FEW_LEVELS, _FEWER = 64, 0.6
-_LOOKED_AT = 8  # rows, and up to 1024 elements of each
-_LOOKED_WIDE = 1024
+_LOOKED_AT, _LOOKED_WIDE, _WHOLE_ROW = 8, 1024, 1 << 15  # rows, and elements of each
+_NEAR = 0.05  # of the energy of rounding: what storing the rounded numbers in bf16 may add
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +88,20 @@ def _against_floors(
     a: Checkpoint, b: Checkpoint, pair: TensorPair, sums: PairSums, relative: float
 ) -> TensorVerdict:
     """The first floor that explains the change, else the last and what it does not explain."""
-    last: tuple[Grid, FloorFacts, str] | None = None
+    found: list[tuple[float, str, str, float]] = []
     for grid, holds in _candidates(a, b, pair, sums):
         facts = floor_facts(a, b, pair, grid)
-        problem = what_is_wrong(facts, grid)
-        floor = facts.floor / sums.a.norm if sums.a.norm else None
+        problem, floor = what_is_wrong(facts, grid), facts.floor / facts.size
         if problem is None and holds(facts):
             return TensorVerdict("rounding", None, grid.name, Exact(relative), floor)
-        last = grid, facts, problem or f"not as {grid.name} rounds"
-    if last is None:
+        apart = abs(math.log(facts.multiple)) if 0.0 < facts.multiple < math.inf else math.inf
+        found.append((apart, problem or f"not as {grid.name} rounds", grid.name, floor))
+    if not found:
         text = f"moved by {relative:.3g} of its size, and no rounding of {pair.b.encoding} is known"
         return TensorVerdict("more_than_rounding", text, None, Exact(relative))
-    grid, facts, problem = last
-    floor = facts.floor / sums.a.norm
-    return TensorVerdict("more_than_rounding", problem, grid.name, Exact(relative), floor)
+    # the floor that it comes nearest to says most of what happened
+    _, problem, name, floor = min(found, key=lambda one: one[0])
+    return TensorVerdict("more_than_rounding", problem, name, Exact(relative), floor)
 
 
 def what_is_wrong(facts: FloorFacts, grid: Grid) -> str | None:
@@ -153,18 +153,21 @@ def _candidates(
         if grid is not None:
             yield grid, _any
             return
-    names = list(dict.fromkeys((*_own(pair), "BF16")))
-    for name in names:
+    for name in dict.fromkeys((*_own(pair), "BF16")):
         if (grid := plain_grid(name)) is not None:
             yield grid, _any
-    bits = shown_bits(a, b, pair) if len(pair.a.shape) > 1 else None
+    if len(pair.a.shape) < 2:
+        return
+    look = _Look.at(a, b, pair)
+    for grid in _exact_grids(sums.max_abs_a):
+        if look.reproduces(grid):
+            yield grid, _is_reproduced
+    bits = look.bits
     if bits == 4:
         for size in (32, 64, 128, None):
             yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size), _any
     if bits == 8:
         yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0))), _any
-        fp8 = grids.by_scale(sums.max_abs_a / 448.0, grids.E4M3)
-        yield Grid("fp8", fp8), _is_reproduced
 
 
 def _own(pair: TensorPair) -> tuple[str, ...]:
@@ -182,25 +185,57 @@ def _is_reproduced(facts: FloorFacts) -> bool:
     return facts.reproduced
 
 
-def shown_bits(a: Checkpoint, b: Checkpoint, pair: TensorPair) -> int | None:
-    """4 or 8, where the values of b are so few that codes of so many bits must be behind them.
-
-    Looks at the beginnings of eight rows. A change that is no rounding leaves as many values as
-    there were.
-    """
-    rows, columns = rows_of(pair.a.shape)
-    places = sorted({row * rows // _LOOKED_AT for row in range(_LOOKED_AT)})
-    wide = min(columns, _LOOKED_WIDE)
-    x, y = (
-        [_beginning(side, pair.name, row * columns, wide) for row in places] for side in (a, b)
-    )
-    if sum(map(_levels, y)) > _FEWER * sum(map(_levels, x)):
-        return None
-    narrow = min(columns, grids.SEGMENT)
-    return 4 if max(_levels(row[:narrow]) for row in y) <= narrow * _FEW_LEVELS / 128 else 8
+def _exact_grids(largest: float) -> Iterator[Grid]:
+    """Grids whose rounding leaves no choice: what lies on one of them by chance does not exist."""
+    yield Grid("int8", in_groups(32, grids.symmetric(8, 127.0)), 32)
+    yield Grid("fp8", grids.by_scale(largest / 448.0, grids.E4M3))
+    yield Grid("fp8", in_groups(None, grids.scaled(448.0, grids.E4M3)))
+    yield Grid("int4", in_groups(32, grids.signed_largest(4)), 32)
+    yield Grid("nf4", in_groups(64, grids.NF4), 64)
+    yield Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
 
 
-def _beginning(side: Checkpoint, name: str, start: int, size: int) -> grids.Floats:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The first elements of some rows of both sides, to see which grids are worth a pass."""
+
+    rows: tuple[tuple[grids.Floats, grids.Floats], ...]
+    whole: bool  # whether they are whole rows
+
+    @classmethod
+    def at(cls, a: Checkpoint, b: Checkpoint, pair: TensorPair) -> _Look:
+        rows, columns = rows_of(pair.a.shape)
+        wide = columns if columns <= _WHOLE_ROW else _LOOKED_WIDE
+        starts = sorted({row * rows // _LOOKED_AT * columns for row in range(_LOOKED_AT)})
+        both = (tuple(_part(side, pair.name, start, wide) for side in (a, b)) for start in starts)
+        return cls(tuple((x, y) for x, y in both), wide == columns)
+
+    def reproduces(self, grid: Grid) -> bool:
+        """Whether b is a rounded to the grid, here."""
+        if grid.group is None and not self.whole:
+            return False
+        away, cost = 0.0, 0.0
+        for x, y in self.rows:
+            own = grid.rounded(x[None])[0]
+            away += float(np.sum((y - own) ** 2))
+            cost += float(np.sum((own - x) ** 2))
+        return away <= _NEAR * cost
+
+    @property
+    def bits(self) -> int | None:
+        """4 or 8, where so few values occur in b that codes of so many bits must be behind them.
+
+        A change that is no rounding leaves as many values as there were.
+        """
+        kept = sum(_levels(y[:_LOOKED_WIDE]) for _, y in self.rows)
+        if kept > _FEWER * sum(_levels(x[:_LOOKED_WIDE]) for x, _ in self.rows):
+            return None
+        narrow = min(self.rows[0][0].size, grids.SEGMENT)
+        most = max(_levels(y[:narrow]) for _, y in self.rows)
+        return 4 if most <= narrow * _FEW_LEVELS / grids.SEGMENT else 8
+
+
+def _part(side: Checkpoint, name: str, start: int, size: int) -> grids.Floats:
     blocks = side.blocks(name, start=start, stop=start + size)
     return np.concatenate([block.astype(np.float64) for block in blocks])
 
