@@ -197,7 +197,7 @@ def _spread(floor: Floats, largest: Floats) -> Floats:
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """above / below: 0 of nothing, infinite where only `below` is 0."""
+    """Above / below: 0 of nothing, infinite where only `below` is 0."""
     otherwise = np.where(above > 0.0, np.inf, 0.0)
     return np.divide(above, below, out=otherwise, where=below > 0.0)
 

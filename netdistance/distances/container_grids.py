@@ -64,19 +64,22 @@ def symmetric(bits: int, top: float) -> Round:
 
     def quantised(groups: Floats) -> Floats:
         step = _largest(groups) / top
-        return np.clip(np.rint(groups * _inverse(step)), -last, last - 1) * step
+        found: Floats = np.clip(np.rint(groups * _inverse(step)), -last, last - 1) * step
+        return found
 
     return quantised
 
 
 def signed_largest(bits: int) -> Round:
-    """ggml's Q4_0 and Q5_0: the element of largest magnitude gets code -2^(bits - 1)."""
+    """Ggml's Q4_0 and Q5_0: the element of largest magnitude gets code -2^(bits - 1)."""
     last = 2 ** (bits - 1)
 
     def quantised(groups: Floats) -> Floats:
         at = np.abs(groups).argmax(axis=1)[:, None]
         step = np.take_along_axis(groups, at, axis=1) / -last
-        return np.clip(np.floor(groups * _inverse(step) + 0.5), -last, last - 1) * step
+        codes = np.clip(np.floor(groups * _inverse(step) + 0.5), -last, last - 1)
+        found: Floats = codes * step
+        return found
 
     return quantised
 
@@ -89,12 +92,14 @@ def affine(bits: int, *, with_zero: bool) -> Round:
         low, high = groups.min(axis=1, keepdims=True), groups.max(axis=1, keepdims=True)
         if not with_zero:
             step = (high - low) / last
-            return np.rint((groups - low) * _inverse(step)) * step + low
+            whole: Floats = np.rint((groups - low) * _inverse(step)) * step + low
+            return whole
         low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
         step = (high - low) / last
         zero = np.rint(-low * _inverse(step))
         codes = np.clip(np.rint(groups * _inverse(step)) + zero, 0, last)
-        return (codes - zero) * step
+        found: Floats = (codes - zero) * step
+        return found
 
     return quantised
 
@@ -196,7 +201,8 @@ FP4 = codebook((*(-level for level in reversed(_FP4)), 0.0, *_FP4))
 
 
 def _largest(groups: Floats) -> Floats:
-    return np.abs(groups).max(axis=1, keepdims=True, initial=0.0)
+    found: Floats = np.abs(groups).max(axis=1, keepdims=True, initial=0.0)
+    return found
 
 
 def _inverse(scale: Floats) -> Floats:

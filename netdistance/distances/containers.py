@@ -89,7 +89,7 @@ def _small_float(text: str, largest: float, calibrated: bool) -> Grid | None:
 
 
 def _table(text: str, largest: float, calibrated: bool) -> Grid | None:
-    """bitsandbytes' two codes of 4 bits."""
+    """Bitsandbytes' two codes of 4 bits."""
     for name, code in (("nf4", grids.NF4), ("fp4", grids.FP4)):
         if name in text:
             size = _group(text) or 64

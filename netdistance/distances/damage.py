@@ -188,9 +188,12 @@ def _is_reproduced(facts: FloorFacts) -> bool:
 def _exact_grids(largest: float) -> Iterator[Grid]:
     """Grids whose rounding leaves no choice: what lies on one of them by chance does not exist."""
     yield Grid("int8", in_groups(32, grids.symmetric(8, 127.0)), 32)
+    yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0)))
     yield Grid("fp8", grids.by_scale(largest / 448.0, grids.E4M3))
     yield Grid("fp8", in_groups(None, grids.scaled(448.0, grids.E4M3)))
     yield Grid("int4", in_groups(32, grids.signed_largest(4)), 32)
+    for size in (32, 64, 128, None):
+        yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size)
     yield Grid("nf4", in_groups(64, grids.NF4), 64)
     yield Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
 

@@ -133,9 +133,7 @@ def _distance(members: Sequence[Judged]) -> Quantity:
     for *_, verdict, _ in members:
         if isinstance(verdict.distance, Skipped):
             return verdict.distance
-    return _together(
-        [((point(v.distance) or 0.0) * size, size) for *_, v, size in members]
-    )
+    return _together([((point(v.distance) or 0.0) * size, size) for *_, v, size in members])
 
 
 def _floor(members: Sequence[Judged]) -> Quantity | None:

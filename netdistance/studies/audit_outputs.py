@@ -14,6 +14,7 @@ from netdistance.probes.output_measures import deviation_rows, score_shape
 from netdistance.progress import Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AuditRow, KeepRow
+from netdistance.report.audit_verdict import DAMAGED
 from netdistance.report.document import AttributionRow, DeviationRow, Report
 from netdistance.report.rank_correlation import rank_correlation
 from netdistance.studies.audit_options import AuditOptions
@@ -29,7 +30,7 @@ def add_effects(
     """The report with what the outputs do, what each layer alone costs, and the layers to keep.
 
     Forwards: 2 over all inputs, 3 a moved layer over at most 256 of them (`probes.attribution`),
-    and at most 4 + --keep over all for the list.
+    and at most 3 (--keep + 1) over all for the list (`probes.keep_layers`).
 
     Raises:
         InputError: the network or the inputs cannot be used.
@@ -49,8 +50,11 @@ def add_effects(
     rows = attribute(network, a, b, inputs, batch_size=size, progress=progress)
     back = {row.layer: row.value for row in rows if row.scheme == "swap_out"}
     candidates = {layer: back[layer] for layer in _moved(report) if layer in back}
+    # a list of most layers says only that compression costs something
+    damaged = sum(row.verdict in DAMAGED for row in report.audit or ())
+    most = min(options.keep, max(damaged, -(-len(candidates) // 2)))
     kept = keep_layers(
-        network, a, b, inputs, reference, candidates, options.keep,
+        network, a, b, inputs, reference, candidates, reference.deviation(after), most,
         batch_size=size, progress=progress,
     )  # fmt: skip
     ranks = DeviationRow("rank_correlation", rank_correlation(report.tensors, rows))

@@ -38,9 +38,7 @@ def compare(
     options.require_consistent()
     conditions = [Condition.parse(expression) for expression in options.fail_if]
     with open_pair(a, b, options) as pair:
-        report = weights_report(
-            "compare", pair, measure_weights(pair, options, progress), options
-        )
+        report = weights_report("compare", pair, measure_weights(pair, options, progress), options)
         if options.model is not None:
             # imported here: weights alone never import torch
             from netdistance.studies.compare_outputs import add_outputs
