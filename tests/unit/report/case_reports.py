@@ -28,6 +28,7 @@ from netdistance.report.document import (
     Threshold,
     Verdict,
 )
+from tests.unit.report.audit_cases import audited
 from tests.unit.report.gradients_cases import gradients
 from tests.unit.report.train_cases import trained, training
 from tests.unit.report.width_cases import width
