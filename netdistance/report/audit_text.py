@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netdistance.quantities import point
+from netdistance.quantities import Skipped, point
 from netdistance.report.audit_rows import AuditRow, KeepRow
 from netdistance.report.audit_verdict import DAMAGED
 from netdistance.report.compare_text import coverage_lines
@@ -62,7 +62,7 @@ def audit_cells(rows: Sequence[AuditRow]) -> list[tuple[str, ...]]:
             row.layer or "''",
             row.scheme,
             row.verdict.replace("_", " "),
-            "" if row.verdict == "not_compared" else without_error(row.distance),
+            "" if isinstance(row.distance, Skipped) else without_error(row.distance),
             _multiple(row),
             *((without_error(row.measured),) if measured else ()),
         )

@@ -63,7 +63,9 @@ def test_what_faces_nothing_fails_unless_allowed(side: str) -> None:
 
 def test_another_shape_and_nan_always_fail() -> None:
     other = BASE | {"two.weight": np.zeros((8, 15), np.float32)}
-    with pytest.raises(AssertionError, match=r"two.weight: shape \(8, 16\) in a and \(8, 15\) in b"):
+    with pytest.raises(
+        AssertionError, match=r"two.weight: shape \(8, 16\) in a and \(8, 15\) in b"
+    ):
         assert_networks_close(BASE, other, allow_unmatched=True, relative_frobenius=10.0)
     nan = BASE | {"two.weight": np.full((8, 16), np.nan, np.float32)}
     with pytest.raises(AssertionError, match="two: broken"):
