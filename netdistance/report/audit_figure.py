@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from netdistance.quantities import Estimate, Quantity, point
 from netdistance.report.audit_rows import AuditRow, KeepRow
 from netdistance.report.document import Report
-from netdistance.report.escape import drawable
+from netdistance.report.escape import abbreviated
 from netdistance.report.wording import percent
 
 _MOST_LABELS = 40
@@ -65,7 +65,7 @@ def _draw_layers(axes: Axes, rows: Sequence[AuditRow]) -> None:
     )  # fmt: skip
     step = max(1, -(-len(rows) // _MOST_LABELS))
     axes.set_xticks(
-        range(0, len(rows), step), [drawable(row.layer, _LABEL) for row in rows[::step]],
+        range(0, len(rows), step), [_shown(row.layer) for row in rows[::step]],
         rotation=90, fontsize=8,
     )  # fmt: skip
     axes.set(ylabel="|b − a| / |a|", ylim=(0.0, 1.08 * top))
@@ -78,7 +78,7 @@ def _draw_keep(axes: Axes, report: Report, kept: Sequence[KeepRow]) -> None:
     rows = report.deviation or ()
     before = [row.value for row in rows if row.measure == "relative_output_deviation"]
     values = [*before[:1], *(row.deviation for row in kept)]
-    names = ["none", *(f"+ {drawable(row.layer, _LABEL)}" for row in kept)][-len(values) :]
+    names = ["none", *(f"+ {_shown(row.layer)}" for row in kept)][-len(values) :]
     axes.errorbar(
         range(len(values)), [point(q) or 0.0 for q in values],
         yerr=[2.0 * q.stderr if isinstance(q, Estimate) else 0.0 for q in values],
@@ -90,6 +90,11 @@ def _draw_keep(axes: Axes, report: Report, kept: Sequence[KeepRow]) -> None:
     axes.set_title(
         "measured: layers kept as they are in a, one after another", fontsize=9, loc="left"
     )
+
+
+def _shown(name: str) -> str:
+    # the numbers in a name tell layers apart, and stay; dollar signs would begin a formula
+    return abbreviated(name, _LABEL).replace("$", r"\$")
 
 
 def _number(value: Quantity | None) -> float | None:

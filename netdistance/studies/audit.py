@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from netdistance.distances.audit_layers import judge_layers
 from netdistance.progress import SILENT, Progress
 from netdistance.report.audit_verdict import audit_verdict
 from netdistance.report.document import Report, Verdict
 from netdistance.report.thresholds import Condition, judge, judge_verdicts
-from netdistance.studies.audit_layers import judge_layers
 from netdistance.studies.audit_options import AuditOptions
 from netdistance.studies.pair_weights import measure_weights, open_pair, weights_report
 
@@ -45,7 +45,9 @@ def audit(
     with open_pair(a, b, options) as pair:
         measured = measure_weights(pair, options, progress)
         report = weights_report("audit", pair, measured, options)
-        layers = judge_layers(pair, measured, threads=options.threads, progress=progress)
+        layers = judge_layers(
+            pair.a, pair.b, pair.pairing, measured, threads=options.threads, progress=progress
+        )
         report = replace(report, audit=layers)
         if options.model is not None:
             # imported here: weights alone never import torch

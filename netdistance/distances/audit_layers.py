@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from netdistance.checkpoints.base import TensorSpec
+from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.distances.damage import TensorVerdict, judge_tensor
 from netdistance.distances.measure import Measured, is_identical
 from netdistance.execution.local import default_threads, map_ordered
 from netdistance.pairing.layers import layer_of
-from netdistance.pairing.match import TensorPair, natural_key
+from netdistance.pairing.match import Pairing, TensorPair, natural_key
 from netdistance.progress import Progress
 from netdistance.quantities import Exact, Quantity, Skipped, point
 from netdistance.report.audit_rows import AuditRow, AuditVerdict
-from netdistance.studies.pair_weights import OpenPair
 
 # the worst of a layer's tensors is the layer's
 _WORST: tuple[AuditVerdict, ...] = (
@@ -27,7 +26,13 @@ Judged = tuple[TensorSpec | None, TensorSpec | None, TensorVerdict, float]  # a,
 
 
 def judge_layers(
-    pair: OpenPair, measured: Mapping[str, Measured], *, threads: int | None, progress: Progress
+    a: Checkpoint,
+    b: Checkpoint,
+    pairing: Pairing,
+    measured: Mapping[str, Measured],
+    *,
+    threads: int | None,
+    progress: Progress,
 ) -> tuple[AuditRow, ...]:
     """A row for every layer of either side, in natural order; what faces nothing is a row too.
 
@@ -36,22 +41,27 @@ def judge_layers(
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
-    verdicts = _judge_tensors(pair, measured, threads, progress)
+    verdicts = _judge_tensors(a, b, pairing, measured, threads, progress)
     layers: dict[str, list[Judged]] = {}
-    for name, judged in [*verdicts.items(), *_unpaired(pair)]:
+    for name, judged in [*verdicts.items(), *_unpaired(a, b, pairing)]:
         layers.setdefault(layer_of(name), []).append(judged)
-    beside = _extra_keys(pair)
+    beside = _extra_keys(pairing)
     rows = (_row(layer, members, beside) for layer, members in layers.items())
     return tuple(sorted(rows, key=lambda row: natural_key(row.layer)))
 
 
 def _judge_tensors(
-    pair: OpenPair, measured: Mapping[str, Measured], threads: int | None, progress: Progress
+    a: Checkpoint,
+    b: Checkpoint,
+    pairing: Pairing,
+    measured: Mapping[str, Measured],
+    threads: int | None,
+    progress: Progress,
 ) -> dict[str, Judged]:
     def judged(one: TensorPair) -> TensorVerdict:
-        return judge_tensor(pair.a, pair.b, one, measured[one.name].sums)
+        return judge_tensor(a, b, one, measured[one.name].sums)
 
-    pairs = pair.pairing.pairs
+    pairs = pairing.pairs
     moved = [one for one in pairs if not is_identical(measured[one.name].sums)]
     many = sum(one.a.elements for one in moved) >= _LARGE
     count = (default_threads() if threads is None else threads) if many else 1
@@ -71,29 +81,29 @@ def _judge_tensors(
     }
 
 
-def _unpaired(pair: OpenPair) -> list[tuple[str, Judged]]:
+def _unpaired(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> list[tuple[str, Judged]]:
     """The tensors that cannot be judged, because nothing of their shape faces them."""
     found: list[tuple[str, Judged]] = []
     for side, names, specs in (
-        ("a", pair.pairing.only_a, pair.a.specs),
-        ("b", pair.pairing.only_b, pair.b.specs),
+        ("a", pairing.only_a, a.specs),
+        ("b", pairing.only_b, b.specs),
     ):
         for name in names:
             why = f"{name} is only in {side}"
             verdict = TensorVerdict("not_compared", why, distance=Skipped(why))
             sides = (specs[name], None) if side == "a" else (None, specs[name])
             found.append((name, (*sides, verdict, 0.0)))
-    for one in pair.pairing.reshaped:
+    for one in pairing.reshaped:
         why = f"{one.name} has shape {one.a.shape} in a and {one.b.shape} in b"
         verdict = TensorVerdict("not_compared", why, distance=Skipped(why))
         found.append((one.name, (one.a, one.b, verdict, 0.0)))
     return found
 
 
-def _extra_keys(pair: OpenPair) -> dict[str, str]:
+def _extra_keys(pairing: Pairing) -> dict[str, str]:
     """A name of b alone for each layer under which it lies: what it holds may be the layer's."""
     found: dict[str, str] = {}
-    for name in pair.pairing.only_b:
+    for name in pairing.only_b:
         parts = name.split(".")
         for end in range(1, len(parts)):
             found.setdefault(".".join(parts[:end]), name)
