@@ -42,8 +42,7 @@ class FloorFacts:
     `gain` is <a, b - round(a)> / |a|^2: how far it was scaled beyond what rounding does. Of the
     parts, `farthest` moved most against its floor in root mean square; `scaled` and `shifted` have
     the largest |<a, b - round(a)>| / (|a| s) and |sum(b - round(a))| / (sqrt(n) s), s their floor
-    for each element: standard deviations, were the errors independent. `replaced` has the largest
-    |b - a|^2 over |a|^2, or over that of an average part where that is more.
+    for each element: standard deviations, were the errors independent.
     `typical` is the median of `scaled` over the parts, as a standard deviation.
     """
 
@@ -54,7 +53,6 @@ class FloorFacts:
     farthest: Part
     scaled: Part
     shifted: Part
-    replaced: Part
     typical: float
     segment: int
 
@@ -84,7 +82,6 @@ def floor_facts(a: Checkpoint, b: Checkpoint, pair: TensorPair, grid: Grid) -> F
     distance, floor, size, along = (
         math.fsum(part.sums[place] for part in parts) for place in range(4)
     )
-    mean = size / max(1, sum(part.count for part in parts))
     scaled = np.concatenate([part.scaled for part in parts])
     return FloorFacts(
         distance=math.sqrt(distance),
@@ -94,7 +91,6 @@ def floor_facts(a: Checkpoint, b: Checkpoint, pair: TensorPair, grid: Grid) -> F
         farthest=max((part.farthest for part in parts), key=_value),
         scaled=max((part.most_scaled for part in parts), key=_value),
         shifted=max((part.shifted for part in parts), key=_value),
-        replaced=max((part.replaced(mean) for part in parts), key=_value),
         typical=float(np.median(scaled)) / _NORMAL_MEDIAN,
         segment=grid.segment,
     )
@@ -145,10 +141,6 @@ class _Tile:
     most_scaled: Part
     shifted: Part
     scaled: Floats  # of every part
-    energy: Floats  # |a|^2 of every part
-    moved: Floats  # |b - a|^2 of every part
-    at: tuple[int, int, int, int]  # row, column, parts to a row, elements of a part
-    count: int
 
     @classmethod
     def of(cls, a: Floats, b: Floats, at: tuple[int, int], grid: Grid) -> _Tile:
@@ -179,15 +171,7 @@ class _Tile:
             most_scaled=_most(scaled, place),
             shifted=_most(_ratio(shift, np.sqrt(lengths) * spread), place),
             scaled=scaled.ravel(),
-            energy=energy,
-            moved=distance,
-            at=place,
-            count=energy.size,
         )
-
-    def replaced(self, mean: float) -> Part:
-        """The part that moved most against its size, or that of an average one."""
-        return _most(_ratio(self.moved, np.maximum(self.energy, mean)), self.at)
 
 
 def _spread(floor: Floats, largest: Floats) -> Floats:

@@ -28,8 +28,6 @@ _MULTIPLE, _CALIBRATED_MULTIPLE = 1.2, 2.0
 # of a part, by rounding that is reproduced: up to 1.1 and 2.8; by other scales up to 2.0 and 9.9
 _REPRODUCED_PART, _REPRODUCED_DEVIATIONS = 1.35, 4.0
 _PART, _DEVIATIONS = 2.5, 14.0
-# a part that lost as much as an average one holds: 1.0 where it is zeroed, 2 where it is random
-_REPLACED = 0.7
 # a gain of the whole: what scales kept in 8 bits explain, and a part of what coarse codes do
 _GAIN, _GAIN_OF_FLOOR = 0.004, 0.15
 
@@ -113,8 +111,7 @@ def what_is_wrong(facts: FloorFacts, grid: Grid) -> str | None:
         return f"scaled by {1.0 + facts.gain:.3f} beyond {grid.name} rounding"
     whole = f"the whole moved only {times(facts.multiple)} x as far as {grid.name} rounding does"
     if grid.calibrated:
-        if math.sqrt(facts.replaced.value) > _REPLACED:
-            return f"{_where(facts, facts.replaced)} are lost, though {whole}"
+        # GPTQ moves single parts by up to 6 times their own size on purpose (MiniLM, measured)
         return None
     part, deviations = (
         (_REPRODUCED_PART, _REPRODUCED_DEVIATIONS)

@@ -100,7 +100,7 @@ DAMAGE: dict[str, Callable[[Array, Array], Array]] = {
     "two rows swapped": _swapped,
 }
 # what GPTQ does on purpose hides these
-HIDDEN_BY_CALIBRATION = ("one scale 10% too large", "one zero point one too high")
+HIDDEN_BY_CALIBRATION = tuple(n for n in DAMAGE if n.startswith(("one", "two")))
 
 
 @pytest.mark.parametrize("name", DAMAGE)
