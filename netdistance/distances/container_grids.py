@@ -117,7 +117,8 @@ def scaled(top: float, cast: Round, *, power_of_two: bool = False) -> Round:
             scale = np.ldexp(np.where(largest > 0.0, 1.0, 0.0), exponents)
         else:
             scale = largest / top
-        return cast(groups * _inverse(scale)) * scale
+        found: Floats = cast(groups * _inverse(scale)) * scale
+        return found
 
     return quantised
 
