@@ -1,8 +1,8 @@
 """netdistance: how far apart are two neural networks, and how much does it matter?
 
-The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients` and `train`,
-each with its options; `read_report` and `render` for what they return; and the parts that are
-useful alone. Importing this package imports nothing heavy: a name is loaded when it is used.
+The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients`, `audit` and
+`train`, each with its options; `read_report` and `render` for what they return; and the parts that
+are useful alone. Importing this package imports nothing heavy: a name is loaded when it is used.
 `__init__.pyi` says what types they have.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AuditOptions": "netdistance.studies.audit",
     "CompareOptions": "netdistance.studies.compare",
     "Estimate": "netdistance.quantities",
     "Exact": "netdistance.quantities",
@@ -26,6 +27,7 @@ _HOMES = {
     "Task": "netdistance.training.tasks.task",
     "TrainOptions": "netdistance.studies.train",
     "WidthOptions": "netdistance.studies.width",
+    "audit": "netdistance.studies.audit",
     "compare": "netdistance.studies.compare",
     "conv_norm": "netdistance.linalg.conv_norm",
     "gradients": "netdistance.studies.gradients",

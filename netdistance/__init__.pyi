@@ -15,6 +15,8 @@ from netdistance.report.json import render_json as render_json
 from netdistance.report.renderers import render as render
 from netdistance.report.saved import read_report as read_report
 from netdistance.report.text import render_text as render_text
+from netdistance.studies.audit import AuditOptions as AuditOptions
+from netdistance.studies.audit import audit as audit
 from netdistance.studies.compare import CompareOptions as CompareOptions
 from netdistance.studies.compare import compare as compare
 from netdistance.studies.gradients import GradientsOptions as GradientsOptions

@@ -53,7 +53,8 @@ def attribute(
     number of layers, at least 16. The 64 layers that moved most, in |b - a|_F / |a|_F, are told
     apart, and the others are exchanged together, last.
     """
-    layers = _in_order(_layers(network, a), call_order(network, a, inputs))
+    found = [_Layer(name, tensors) for name, tensors in tensors_by_layer(network, a).items()]
+    layers = _in_order(found, call_order(network, a, inputs))
     moved = [layer for layer in layers if not _same(layer, a, b)]
     apart = _most(moved, a, b)
     rest = [layer for layer in moved if layer not in apart]
@@ -128,12 +129,12 @@ def _difference(more: Tensor, less: Tensor) -> Quantity:
     return mean_over_inputs(more - less)
 
 
-def _layers(network: Network, state: State) -> list[_Layer]:
+def tensors_by_layer(network: Network, state: State) -> dict[str, tuple[str, ...]]:
     """The tensors of a state by layer; every name of a tied tensor is with its first one."""
     first, groups = network.ties, dict[str, list[str]]()
     for name in state:
         groups.setdefault(layer_of(first.get(name, name)), []).append(name)
-    return [_Layer(name, tuple(names)) for name, names in groups.items()]
+    return {layer: tuple(names) for layer, names in groups.items()}
 
 
 def _in_order(layers: list[_Layer], order: dict[str, int]) -> list[_Layer]:

@@ -20,6 +20,7 @@ class AuditRow:
     `distance` is relative to a, over the weights of the layer. `rounding_of` names the format whose
     rounding it was judged by. `measured` is the mean output deviation with this layer alone
     compressed, `predicted` the same to first order. `reason` says why, where the verdict needs it.
+    `floor` is the distance that rounding a to that format would have.
     """
 
     layer: str
@@ -31,6 +32,7 @@ class AuditRow:
     verdict: AuditVerdict
     reason: str | None = field(default=None, metadata=OPTIONAL)
     predicted: Quantity | None = field(default=None, metadata=OPTIONAL)
+    floor: Quantity | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,7 @@ _FEW_COLUMNS = 4
 def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers") -> Lines:
     """The body of the report, below its verdict."""
     lines: Lines = []
-    if report.pairing is not None:
-        lines += paragraph(_coverage(report.pairing, report.tensors))
-        told = conversions_told(report.tensors)
-        lines += paragraph(told) if told else []
-        lines += _unmatched(report.pairing)
-    lines += _notes(report)
+    lines += coverage_lines(report)
     if everything and (found := conversion_lines(report.tensors)):
         lines += ["", *found]
     if layers := _layer_table(report, grouping, everything=everything):
@@ -46,6 +41,17 @@ def compare_lines(report: Report, everything: bool, grouping: Grouping = "layers
     lines += [*([] if layers else [""]), *output_lines(report, everything=everything)]
     lines += _path_table(report, everything=everything)
     return lines + bound_lines(report.bounds)
+
+
+def coverage_lines(report: Report) -> Lines:
+    """What faced what, what did not, and what was remarked while the files were opened."""
+    lines: Lines = []
+    if report.pairing is not None:
+        lines += paragraph(_coverage(report.pairing, report.tensors))
+        told = conversions_told(report.tensors)
+        lines += paragraph(told) if told else []
+        lines += _unmatched(report.pairing)
+    return lines + _notes(report)
 
 
 def _coverage(pairing: PairingAccount, rows: Sequence[TensorRow]) -> str:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from netdistance.quantities import to_json
+from netdistance.quantities import Skipped, to_json
 from netdistance.report.document import Report
 from netdistance.report.escape import visible
 from netdistance.report.sections import Item, Number, sections_of
@@ -45,7 +45,9 @@ def _numbers(section: str, item: Item) -> Iterator[tuple[tuple[Any, ...], Mappin
     """The first columns and the values of each number of an item, or of the item alone."""
     name = item.labels.get("name", "")
     given = {key: value for key, value in item.labels.items() if key in _VALUES}
-    if not item.numbers:
+    # the reason of a skipped number stands where that of its row would
+    hidden = given.get("reason") and all(isinstance(n, Skipped) for n in item.numbers.values())
+    if hidden or not item.numbers:
         yield (section, name, "", ""), given
     for number, value in item.numbers.items():
         values = given | _values(value)

@@ -20,6 +20,7 @@ from netdistance.report.attribution_figure import (
     effects_height,
     effects_width,
 )
+from netdistance.report.audit_figure import audit_figure
 from netdistance.report.bound_figure import Panel, bound_versus_actual, draw_panels, perturb_figure
 from netdistance.report.document import Report
 from netdistance.report.gradients_figure import gradients_figure
@@ -111,6 +112,7 @@ def _effects(report: Report) -> tuple[tuple[object, Callable[[Axes, Report], Non
 
 
 _FIGURES: dict[str, Callable[[Report], Figure]] = {
+    "audit": audit_figure,
     "compare": _compare_figure,
     "gradients": gradients_figure,
     "perturb": perturb_figure,

@@ -9,6 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from netdistance.quantities import Skipped
+from netdistance.report.audit_text import (
+    KEEP_HEADER,
+    audit_cells,
+    audit_header,
+    audit_worst_first,
+    keep_cells,
+)
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.document import Report
 from netdistance.report.escape import shortened, visible
@@ -30,9 +37,9 @@ _CELL = 60
 # shown by tables of their own, or by the verdict
 _OWN = (
     "thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs", "layers",
-    "attribution",
+    "attribution", "audit", "keep",
 )  # fmt: skip
-_WITH_REASONS = ("bounds", "deviation", "layers", "sweep")
+_WITH_REASONS = ("audit", "bounds", "deviation", "layers", "sweep")
 # notebooks right-align every cell and typeset what stands between dollar signs: not here
 _OPEN = '<div class="tex2jax_ignore mathjax_ignore">'
 _WRAPPED = 'style="overflow-wrap: anywhere"'
@@ -58,7 +65,12 @@ def _thresholds(report: Report) -> Iterator[str]:
 
 def _answers(report: Report) -> Iterator[str]:
     """The tables that the studies are run for."""
-    yield from _layers(report)
+    if report.audit:
+        rows = audit_worst_first(report.audit)
+        yield from _table("layers", audit_header(rows), audit_cells(rows), words=3)
+        yield from _table("layers to keep", KEEP_HEADER, keep_cells(report.keep or ()))
+    else:
+        yield from _layers(report)
     measured = [measure_cells(row) for row in report.deviation or ()]
     yield from _table("measures", MEASURE_HEADER, measured)
     sweep = report.sweep or ()

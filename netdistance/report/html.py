@@ -13,6 +13,14 @@ from html import escape
 from typing import Any
 
 from netdistance.quantities import Skipped, point
+from netdistance.report.audit_rows import AuditRow
+from netdistance.report.audit_text import (
+    KEEP_HEADER,
+    audit_cells,
+    audit_header,
+    audit_worst_first,
+    keep_cells,
+)
 from netdistance.report.document import Report
 from netdistance.report.escape import visible
 from netdistance.report.html_figure import inline_figure
@@ -43,7 +51,7 @@ def render_html(report: Report) -> bytes:
         f'<p class="verdict">{_text(report.verdict.text)}</p></header>',
         "<main>",
         inline_figure(report),
-        _layers(report),
+        _audit(report) if report.audit else _layers(report),
         *(_section(section) for section in sections_of(report)),
         f'<p class="legend">{_text(_LEGEND)}</p>',
         _provenance(report.provenance),
@@ -91,6 +99,33 @@ def _layers(report: Report) -> str:
     ]
     header = ("layer", "moved most", *(column.title for column in columns))
     return _table("layers, worst first", header, rows, texts=2)
+
+
+def _audit(report: Report) -> str:
+    rows = audit_worst_first(report.audit or ())
+    cells = [
+        (
+            *map(_cell, texts[:3]),
+            *((text, _sorted_by(row, place)) for place, text in enumerate(texts[3:])),
+        )
+        for row, texts in zip(rows, audit_cells(rows), strict=True)
+    ]
+    kept = report.keep or ()
+    numbers = [(point(r.gain), point(r.deviation), r.bits_per_weight) for r in kept]
+    kept_cells = [
+        (_cell(texts[0]), *((text, key or 0.0) for text, key in zip(texts[1:], keys, strict=True)))
+        for texts, keys in zip(keep_cells(kept), numbers, strict=True)
+    ]
+    return _table("layers, worst first", audit_header(rows), cells, texts=3) + _table(
+        "layers to keep, the most useful first", KEEP_HEADER, kept_cells, texts=1
+    )
+
+
+def _sorted_by(row: AuditRow, place: int) -> float:
+    """What a number's column is sorted by: change, multiple of rounding, cost."""
+    floor = point(row.floor) if row.floor is not None else None
+    distance = point(row.distance) or 0.0
+    return (distance, distance / floor if floor else 0.0, point(row.measured) or 0.0)[place]
 
 
 def _section(section: Section) -> str:

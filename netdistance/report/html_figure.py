@@ -9,6 +9,7 @@ from netdistance.report.document import Report
 from netdistance.report.figures import has_figure, render_figure
 
 _TITLES = {
+    "audit": "How far each layer moved beside what rounding does, and what keeping layers gains",
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",

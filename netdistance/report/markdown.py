@@ -6,6 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from netdistance.quantities import Skipped
+from netdistance.report.audit_text import (
+    KEEP_HEADER,
+    audit_cells,
+    audit_header,
+    audit_worst_first,
+    keep_cells,
+)
 from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.conversion_text import conversions_told
 from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
@@ -33,7 +40,7 @@ _LINK = re.compile(r"www\.|//|_|^[a-z][a-z+.-]*:\S", re.IGNORECASE)
 # shown in tables of their own
 _OWN = (
     "thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs", "layers",
-    "attribution",
+    "attribution", "audit", "keep",
 )  # fmt: skip
 _HIDDEN = ("assumptions",)
 
@@ -47,7 +54,7 @@ def render_markdown(report: Report) -> bytes:
         blocks.append(_coverage(report.pairing))
         told = conversions_told(report.tensors)
         blocks.append([prose(told)] if told else [])
-    blocks += [_thresholds(report), _layers(report)]
+    blocks += [_thresholds(report), *(_audit(report) if report.audit else [_layers(report)])]
     if report.deviation:
         blocks.append(_table(MEASURE_HEADER, map(measure_cells, report.deviation), "measures"))
     blocks += [_sweep(report.sweep or ()), _path(report.path or ())]
@@ -131,6 +138,14 @@ def _layers(report: Report) -> Block:
     ]
     header = ("layer", "moved most", *(column.title for column in columns))
     return _table(header, rows, "layers")
+
+
+def _audit(report: Report) -> Iterator[Block]:
+    rows = audit_worst_first(report.audit or ())
+    yield _table(audit_header(rows), audit_cells(rows), "layers")
+    reasons = [f"- {prose(row.layer)}: {prose(row.reason)}" for row in rows if row.reason]
+    yield reasons[:_ROWS]
+    yield _table(KEEP_HEADER, keep_cells(report.keep), "layers to keep") if report.keep else []
 
 
 def _sweep(places: Sequence[SweepPoint]) -> Block:

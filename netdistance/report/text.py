@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netdistance.report.audit_text import audit_lines
 from netdistance.report.compare_text import compare_lines
 from netdistance.report.document import Report
 from netdistance.report.gradients_text import gradients_lines
@@ -16,6 +17,7 @@ from netdistance.report.width_text import width_lines
 from netdistance.report.wording import names
 
 _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
+    "audit": audit_lines,
     "gradients": gradients_lines,
     "perturb": perturb_lines,
     "sensitivity": sensitivity_lines,

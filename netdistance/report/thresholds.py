@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, get_args
 
 from netdistance.errors import UsageError
-from netdistance.quantities import Interval, Quantity, Skipped, point
+from netdistance.quantities import Exact, Interval, Quantity, Skipped, point
+from netdistance.report.audit_rows import AuditVerdict
 from netdistance.report.document import PairingAccount, Report, Threshold
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -77,7 +79,8 @@ class Condition:
 def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
     """Every number that a threshold can name, and where it stands.
 
-    Tensor metrics by name; bounds and measured deviations by theirs.
+    Tensor metrics by name; bounds and measured deviations by theirs; of an audit, every number of
+    its rows by its field.
     """
     values: dict[str, list[tuple[str, Quantity]]] = {}
     for tensor in report.tensors:
@@ -87,7 +90,26 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
         values.setdefault(bound.name, []).append((bound.name, bound.value))
     for row in report.deviation or ():
         values.setdefault(row.measure, []).append((row.measure, row.value))
+    for where, name, value in _audit_values(report):
+        values.setdefault(name, []).append((where, value))
     return values
+
+
+def _audit_values(report: Report) -> Iterator[tuple[str, str, Quantity]]:
+    """Where each number of an audit stands, its field's name, and it."""
+    rows: list[tuple[str, Any]] = [(row.layer, row) for row in report.audit or ()]
+    rows += [(f"keeping {row.layer}", row) for row in report.keep or ()]
+    rows += [(f"{row.bits_per_weight:.3g} bits a weight", row) for row in report.frontier or ()]
+    rows += [(row.layer, row) for row in report.adapter or ()]
+    for where, row in rows:
+        for field in fields(row):
+            value = getattr(row, field.name)
+            if isinstance(value, float):
+                value = Exact(value)
+            elif field.name == "bits_per_weight" and value is None:
+                value = Skipped("no weight is stored")
+            if isinstance(value, get_args(Quantity)):
+                yield where, field.name, value
 
 
 def judge(
@@ -98,6 +120,35 @@ def judge(
     if require_all and report.pairing is not None:
         judged.append(_require_all(report.pairing))
     return tuple(judged)
+
+
+# from the least to the worst; a layer that could not be judged passes no gate
+_WORSE = ("lossless", "rounding", "more_than_rounding", "broken")
+
+
+def judge_verdicts(report: Report, words: Sequence[AuditVerdict]) -> tuple[Threshold, ...]:
+    """A threshold for each verdict that must not be: it or worse fails, and what was not judged.
+
+    `not_compared` fails by itself alone.
+    """
+    return tuple(
+        Threshold(
+            f"--fail-on {word}",
+            not (
+                failures := tuple(
+                    row.layer for row in report.audit or () if _reaches(row.verdict, word)
+                )
+            ),
+            failures,
+        )
+        for word in words
+    )
+
+
+def _reaches(verdict: AuditVerdict, word: AuditVerdict) -> bool:
+    if verdict == "not_compared" or word == "not_compared":
+        return verdict == "not_compared"
+    return _WORSE.index(verdict) >= _WORSE.index(word)
 
 
 def _require_all(pairing: PairingAccount) -> Threshold:

@@ -31,7 +31,7 @@ def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathL
     text = _weights(report.tensors, report.pairing, name_a, name_b)
     if report.deviation is not None:
         text = f"{_outputs(report)}{synthetic_note(report)} {text}"
-    return text + _incomplete(report.pairing)
+    return text + not_covered(report.pairing)
 
 
 def perturb_verdict(report: Report) -> str:
@@ -162,7 +162,8 @@ def _amount(value: Quantity) -> str:
     return "an unknown amount" if number is None else percent(number)
 
 
-def _incomplete(pairing: PairingAccount) -> str:
+def not_covered(pairing: PairingAccount) -> str:
+    """How many tensors a verdict does not speak of, as a sentence; empty where of none."""
     parts: list[str] = []
     for number, what in (
         (len(pairing.only_a) + len(pairing.only_b), "without a partner"),

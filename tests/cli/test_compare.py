@@ -180,7 +180,7 @@ def test_an_internal_error_is_70_and_shows_its_traceback_on_request(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("a defect\nin two lines")
 
-    monkeypatch.setattr("netdistance.studies.compare.trust_rows", broken)
+    monkeypatch.setattr("netdistance.studies.pair_weights.trust_rows", broken)
     outcome = compared(folder)
     assert error_problem(outcome, 70, "ZeroDivisionError: a defect in two lines", "--debug") == ""
     files = (folder / "a.safetensors", folder / "b.safetensors")
@@ -193,7 +193,7 @@ def test_memory_that_is_not_there_is_3(folder: Path, monkeypatch: pytest.MonkeyP
     def too_much(*arguments: object, **options: object) -> None:
         raise MemoryError("Unable to allocate 8 TiB")
 
-    monkeypatch.setattr("netdistance.studies.compare.measure_pairs", too_much)
+    monkeypatch.setattr("netdistance.studies.pair_weights.measure_pairs", too_much)
     assert error_problem(compared(folder), 3, "not enough memory", "8 TiB") == ""
 
 

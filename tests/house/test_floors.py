@@ -23,7 +23,7 @@ ROOMS_BY_FLOOR = {
     2: ("pairing", "distances"),
     3: ("bounds", "probes", "training"),
     4: ("studies",),
-    5: ("cli", "__main__"),
+    5: ("cli", "testing", "__main__"),
 }
 # the package's own __init__ is the room "" of floor 0
 FLOORS = {"": 0} | {room: floor for floor, rooms in ROOMS_BY_FLOOR.items() for room in rooms}

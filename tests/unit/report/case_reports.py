@@ -28,6 +28,7 @@ from netdistance.report.document import (
     Threshold,
     Verdict,
 )
+from tests.unit.report.audit_cases import audited
 from tests.unit.report.gradients_cases import gradients
 from tests.unit.report.train_cases import trained, training
 from tests.unit.report.width_cases import width
@@ -269,6 +270,9 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("width of two", width(PROVENANCE, "0", "2", against=True)),
     ("hostile widths", width(PROVENANCE, *HOSTILE, against=True)),
     ("no width", width(PROVENANCE, "0", radius=Skipped("not <b>reached</b>"), against=True)),
+    ("audit", audited("0", "2", "4", "5", "6", measured=False)),
+    ("audit with outputs", audited(*LONG, measured=True)),
+    ("hostile audit", audited(*HOSTILE, measured=True)),
     ("gradients", gradients(PROVENANCE, "0.weight", sizes=(0.1,))),
     ("gradients of a pair", gradients(PROVENANCE, "0.weight", "2.weight", pair=True)),
     ("gradients of many", gradients(PROVENANCE, *LONG, sizes=(0.01, 0.1, 1.0, 10.0))),

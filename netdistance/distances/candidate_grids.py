@@ -1,0 +1,125 @@
+"""The grids that a changed tensor is held against: its container's, or those its values show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from netdistance.checkpoints.base import Checkpoint
+from netdistance.distances import container_grids as grids
+from netdistance.distances.container_floor import rows_of
+from netdistance.distances.container_grids import Grid, in_groups
+from netdistance.distances.containers import grid_of, plain_grid
+from netdistance.pairing.match import TensorPair
+
+# levels of 4 bits in 128 elements of 32 a scale, and how many fewer values 8 bits leave than a has
+_FEW_LEVELS, _FEWER = 64, 0.6
+_LOOKED_AT, _LOOKED_WIDE, _WHOLE_ROW = 8, 1024, 1 << 15  # rows, and elements of each
+_NEAR = 0.05  # of the energy of rounding: what storing the rounded numbers in bf16 may add
+
+
+def candidate_grids(
+    a: Checkpoint, b: Checkpoint, pair: TensorPair, largest: float
+) -> Iterator[tuple[Grid, bool]]:
+    """The grids to judge b by, the finest first, and whether b must be a rounded to it, exactly.
+
+    A known container has one. Plain numbers have their own type and bf16, and the coarser grids
+    that the numbers of b lie on, as after simulated quantisation. Nothing is yielded for a
+    container that is not known and shows no grid. `largest` is the largest magnitude of a.
+
+    Raises:
+        CheckpointError: a file ended early or cannot be read.
+    """
+    if pair.b.values is not None:
+        grid = grid_of(pair.b.encoding, largest)
+        if grid is not None:
+            yield grid, False
+            return
+    else:
+        for name in dict.fromkeys((*_own(pair), "BF16")):
+            if (grid := plain_grid(name)) is not None:
+                yield grid, False
+    if len(pair.a.shape) > 1:
+        yield from _shown_grids(_Look.at(a, b, pair), largest)
+
+
+def _shown_grids(look: _Look, largest: float) -> Iterator[tuple[Grid, bool]]:
+    for grid in _exact_grids(largest):
+        if look.reproduces(grid):
+            yield grid, True
+    bits = look.bits
+    if bits == 4:
+        for size in (32, 64, 128, None):
+            yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size), False
+    if bits == 8:
+        yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0))), False
+
+
+def _own(pair: TensorPair) -> tuple[str, ...]:
+    """The types finer than bf16 that may have rounded it, and its own."""
+    own = pair.b.dtype.name
+    return {"F64": ("F32", "F16"), "F32": ("F32", "F16")}.get(own, (own,))
+
+
+def _exact_grids(largest: float) -> Iterator[Grid]:
+    """Grids whose rounding leaves no choice: what lies on one of them by chance does not exist."""
+    yield Grid("int8", in_groups(32, grids.symmetric(8, 127.0)), 32)
+    yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0)))
+    yield Grid("fp8", grids.by_scale(largest / 448.0, grids.E4M3))
+    yield Grid("fp8", in_groups(None, grids.scaled(448.0, grids.E4M3)))
+    yield Grid("int4", in_groups(32, grids.signed_largest(4)), 32)
+    for size in (32, 64, 128, None):
+        yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size)
+    yield Grid("nf4", in_groups(64, grids.NF4), 64)
+    yield Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The first elements of some rows of both sides, to see which grids are worth a pass."""
+
+    rows: tuple[tuple[grids.Floats, grids.Floats], ...]
+    whole: bool  # whether they are whole rows
+
+    @classmethod
+    def at(cls, a: Checkpoint, b: Checkpoint, pair: TensorPair) -> _Look:
+        rows, columns = rows_of(pair.a.shape)
+        wide = columns if columns <= _WHOLE_ROW else _LOOKED_WIDE
+        starts = sorted({row * rows // _LOOKED_AT * columns for row in range(_LOOKED_AT)})
+        both = (tuple(_part(side, pair.name, start, wide) for side in (a, b)) for start in starts)
+        return cls(tuple((x, y) for x, y in both), wide == columns)
+
+    def reproduces(self, grid: Grid) -> bool:
+        """Whether b is a rounded to the grid, here."""
+        if grid.group is None and not self.whole:
+            return False
+        away, cost = 0.0, 0.0
+        for x, y in self.rows:
+            own = grid.rounded(x[None])[0]
+            away += float(np.sum((y - own) ** 2))
+            cost += float(np.sum((own - x) ** 2))
+        return away <= _NEAR * cost
+
+    @property
+    def bits(self) -> int | None:
+        """4 or 8, where so few values occur in b that codes of so many bits must be behind them.
+
+        A change that is no rounding leaves as many values as there were.
+        """
+        kept = sum(_levels(y[:_LOOKED_WIDE]) for _, y in self.rows)
+        if kept > _FEWER * sum(_levels(x[:_LOOKED_WIDE]) for x, _ in self.rows):
+            return None
+        narrow = min(self.rows[0][0].size, grids.SEGMENT)
+        most = max(_levels(y[:narrow]) for _, y in self.rows)
+        return 4 if most <= narrow * _FEW_LEVELS / grids.SEGMENT else 8
+
+
+def _part(side: Checkpoint, name: str, start: int, size: int) -> grids.Floats:
+    blocks = side.blocks(name, start=start, stop=start + size)
+    return np.concatenate([block.astype(np.float64) for block in blocks])
+
+
+def _levels(values: grids.Floats) -> int:
+    return int(np.unique(values).size)

@@ -1,0 +1,63 @@
+"""audit: what did compressing a checkpoint do to it, layer by layer, and which layers to keep?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from netdistance.distances.audit_layers import judge_layers
+from netdistance.progress import SILENT, Progress
+from netdistance.report.audit_verdict import audit_verdict
+from netdistance.report.document import Report, Verdict
+from netdistance.report.thresholds import Condition, judge, judge_verdicts
+from netdistance.studies.audit_options import AuditOptions
+from netdistance.studies.pair_weights import measure_weights, open_pair, weights_report
+
+if TYPE_CHECKING:
+    from netdistance.checkpoints.opening import Source
+
+__all__ = ["AuditOptions", "audit"]
+
+
+def audit(
+    a: Source,
+    b: Source,
+    options: AuditOptions | None = None,
+    *,
+    progress: Progress = SILENT,
+) -> Report:
+    """The report of what compressing a to b did: compare's numbers, and a verdict on each layer.
+
+    Each is a file, a folder, a module, or a mapping of names to tensors or arrays. A verdict says
+    whether a layer is lossless, moved as rounding to its own storage would move it, moved more, is
+    broken, or could not be compared. With a model and inputs: what each layer alone does to the
+    outputs, and the layers to keep as they are in a, each measured.
+
+    Raises:
+        CheckpointError: a file is unreadable or invalid, or does not fit the model.
+        NothingComparableError: the files are valid and share no tensor that can be compared.
+        UsageError: `model` without `inputs`, or a threshold that cannot be read.
+        InputError: the network or the inputs cannot be used.
+    """
+    options = options or AuditOptions()
+    options.require_consistent()
+    conditions = [Condition.parse(expression) for expression in options.fail_if]
+    with open_pair(a, b, options) as pair:
+        measured = measure_weights(pair, options, progress)
+        report = weights_report("audit", pair, measured, options)
+        layers = judge_layers(
+            pair.a, pair.b, pair.pairing, measured, threads=options.threads, progress=progress
+        )
+        report = replace(report, audit=layers)
+        if options.model is not None:
+            # imported here: weights alone never import torch
+            from netdistance.studies.audit_outputs import add_effects
+
+            report = add_effects(report, pair, options, progress=progress)
+        hint = pair.hint(report)
+    thresholds = (
+        *judge(report, conditions, require_all=options.require_all),
+        *judge_verdicts(report, options.fail_on),
+    )
+    text = audit_verdict(report, *pair.paths) + hint
+    return replace(report, verdict=Verdict(text, thresholds))
