@@ -21,7 +21,8 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [
-            "demo", "compare", "perturb", "sensitivity", "width", "gradients", "train", "render",
+            "demo", "compare", "perturb", "sensitivity", "width", "gradients", "audit", "train",
+            "render",
         ]  # fmt: skip
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

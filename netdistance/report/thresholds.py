@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netdistance.errors import UsageError
-from netdistance.quantities import Interval, Quantity, Skipped, point
+from netdistance.quantities import Exact, Interval, Quantity, Skipped, point
 from netdistance.report.document import PairingAccount, Report, Threshold
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -87,6 +87,10 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
         values.setdefault(bound.name, []).append((bound.name, bound.value))
     for row in report.deviation or ():
         values.setdefault(row.measure, []).append((row.measure, row.value))
+    for place in report.frontier or ():
+        if place.chosen:
+            values["relative_output_deviation"] = [("what was chosen", place.deviation)]
+            values["bits_per_weight"] = [("what was chosen", Exact(place.bits_per_weight))]
     return values
 
 
