@@ -77,6 +77,27 @@ class Frontier:
                 return None
         return dict.fromkeys(self.choices, scheme)
 
+    def smaller(self, assignment: Assignment, limit: float) -> Assignment | None:
+        """The assignment with single layers made smaller, each that saves most and still fits.
+
+        The predicted deviation stays within `limit`; None where no layer fits.
+        """
+        now = dict(assignment)
+        energy = math.fsum(choice.energy for choice in self._chosen(now))
+        moves = [
+            (own.bits - other.bits, name, other, own)
+            for name, own in zip(now, self._chosen(now), strict=True)
+            for other in self.choices[name]
+            if other.bits < own.bits
+        ]
+        moved = set[str]()
+        for _, name, other, own in sorted(moves, key=lambda move: -move[0]):
+            more = energy + other.energy - own.energy
+            if name not in moved and more <= limit**2:
+                now[name], energy = other.scheme, more
+                moved.add(name)
+        return now if moved else None
+
     def spaced(self, number: int) -> list[int]:
         """Numbers of so many assignments, both ends among them, evenly in size."""
         sizes = [self.bits_per_weight(assignment) for assignment in self.assignments]

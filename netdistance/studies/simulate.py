@@ -47,7 +47,7 @@ def simulate(source: Source, options: SimulateOptions, *, progress: Progress = S
     with open_checkpoint(source) as file:
         checkpoint = renamed(file, rules)
         opened = open_run(options) if options.runs else None
-        layers = layers_to_compress(checkpoint, opened and opened.network.ties)
+        layers = layers_to_compress(checkpoint, opened.network.ties if opened else None)
         if not layers:
             what = "holds no weight: no readable tensor of floating point with two or more axes"
             raise NothingComparableError(f"{checkpoint.path}: {what}")

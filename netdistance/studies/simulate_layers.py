@@ -55,7 +55,9 @@ def audit_layers(
         InputError: the network does not accept the inputs, or its forward is random.
     """
     runs = len(layers) * len(schemes)
-    outputs, predict, notes = None, _no_prediction, {}
+    outputs: CompressedOutputs | None = None
+    predict: Predict = _no_prediction
+    notes: dict[str, Any] = {}
     if opened is not None:
         outputs, predict = _prepared(checkpoint, layers, opened, options, runs)
         notes = {"layer_inputs": outputs.few, "estimate_inputs": min(ESTIMATE_INPUTS, outputs.few)}

@@ -15,6 +15,8 @@ from netdistance.studies.simulate_layers import NEEDS_MODEL, Audited
 
 # measured assignments along the frontier, both ends among them
 POINTS = 10
+# how often what is left of a budget is used up; each takes a measurement
+FILLS = 3
 
 
 def sizes_alone(audited: Audited) -> tuple[FrontierRow, ...]:
@@ -62,8 +64,23 @@ def frontier_rows(
                 advance(1)
                 return measured.meets(frontier.assignments[place])
 
-            cheapest_within(meets, len(frontier.assignments), measure)
+            last = cheapest_within(meets, len(frontier.assignments), measure)
+            _fill(measured, frontier.assignments[last], budget)
     return _chosen(list(measured.rows.values()), budget, audited)
+
+
+def _fill(measured: _Measured, assignment: Assignment, budget: float) -> None:
+    """Use what an assignment leaves of the budget: smaller layers that still fit in."""
+    for _ in range(FILLS):
+        row = measured.row(assignment)
+        predicted, value = point(row.predicted), point(row.deviation)
+        if not (predicted and value):
+            return
+        # as far off as the prediction is here, it is likely to be nearby
+        smaller = measured.frontier.smaller(assignment, budget * predicted / value)
+        if smaller is None or not measured.meets(smaller):
+            return
+        assignment = smaller
 
 
 def chosen_assignment(rows: tuple[FrontierRow, ...]) -> Assignment:
@@ -103,7 +120,7 @@ class _Measured:
 
 def _uniform(audited: Audited) -> list[Assignment]:
     """Every layer under one scheme, for each of them; a layer that cannot be, as it is."""
-    found = []
+    found: list[Assignment] = []
     for scheme in audited.schemes:
         choices = audited.frontier.choices.items()
         known = {name: {choice.scheme for choice in own} for name, own in choices}
