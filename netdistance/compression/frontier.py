@@ -78,25 +78,25 @@ class Frontier:
         return dict.fromkeys(self.choices, scheme)
 
     def smaller(self, assignment: Assignment, limit: float) -> Assignment | None:
-        """The assignment with single layers made smaller, each that saves most and still fits.
+        """The assignment with single layers made smaller, the least deviation for a bit first.
 
         The predicted deviation stays within `limit`; None where no layer fits.
         """
-        now = dict(assignment)
-        energy = math.fsum(choice.energy for choice in self._chosen(now))
-        moves = [
-            (own.bits - other.bits, name, other, own)
-            for name, own in zip(now, self._chosen(now), strict=True)
-            for other in self.choices[name]
-            if other.bits < own.bits
-        ]
-        moved = set[str]()
-        for _, name, other, own in sorted(moves, key=lambda move: -move[0]):
-            more = energy + other.energy - own.energy
-            if name not in moved and more <= limit**2:
-                now[name], energy = other.scheme, more
-                moved.add(name)
-        return now if moved else None
+        chosen = dict(zip(assignment, self._chosen(assignment), strict=True))
+        energy = math.fsum(choice.energy for choice in chosen.values())
+        steps: list[tuple[float, str, Choice, Choice]] = []
+        for name, own in chosen.items():
+            below = lower_hull([other for other in self.choices[name] if other.bits < own.bits])
+            for more, less in pairwise([own, *below]):
+                price = (less.energy - more.energy) / (more.bits - less.bits)
+                steps.append((price, name, more, less))
+        for _, name, more, less in sorted(steps, key=lambda step: step[0]):
+            after = energy + less.energy - more.energy
+            # a step is taken where the one before it was
+            if chosen[name] is more and after <= limit**2:
+                chosen[name], energy = less, after
+        found = {name: choice.scheme for name, choice in chosen.items()}
+        return found if found != assignment else None
 
     def spaced(self, number: int) -> list[int]:
         """Numbers of so many assignments, both ends among them, evenly in size."""

@@ -16,7 +16,7 @@ from netdistance.studies.simulate_layers import NEEDS_MODEL, Audited
 # measured assignments along the frontier, both ends among them
 POINTS = 10
 # how often what is left of a budget is used up; each takes a measurement
-FILLS = 3
+FILLS = 4
 
 
 def sizes_alone(audited: Audited) -> tuple[FrontierRow, ...]:
@@ -71,16 +71,20 @@ def frontier_rows(
 
 def _fill(measured: _Measured, assignment: Assignment, budget: float) -> None:
     """Use what an assignment leaves of the budget: smaller layers that still fit in."""
+    row, share = measured.row(assignment), 1.0
     for _ in range(FILLS):
-        row = measured.row(assignment)
         predicted, value = point(row.predicted), point(row.deviation)
         if not (predicted and value):
             return
         # as far off as the prediction is here, it is likely to be nearby
-        smaller = measured.frontier.smaller(assignment, budget * predicted / value)
-        if smaller is None or not measured.meets(smaller):
+        limit = share * budget * predicted / value
+        smaller = measured.frontier.smaller(row.assignment, limit)
+        if smaller is None:
             return
-        assignment = smaller
+        if measured.meets(smaller):
+            row = measured.row(smaller)
+        else:
+            share *= 0.95
 
 
 def chosen_assignment(rows: tuple[FrontierRow, ...]) -> Assignment:
