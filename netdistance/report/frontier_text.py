@@ -10,7 +10,7 @@ from netdistance.report.audit_rows import AuditRow, FrontierRow
 from netdistance.report.document import Report
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.verdicts import synthetic_note
-from netdistance.report.wording import count, percent, quantity, without_error
+from netdistance.report.wording import count, percent, plain_number, quantity, without_error
 
 FRONTIER_HEADER = ("layers stored as", "bits per weight", "outputs move ± se", "predicted")
 AUDIT_HEADER = (
@@ -93,9 +93,9 @@ def bits(number: float) -> str:
     """Bits per weight in three digits.
 
     >>> bits(4.25), bits(32.0)
-    ('4.25', '32')
+    ('4.25', '32.0')
     """
-    return f"{number:.3g}"
+    return plain_number(number, 3)
 
 
 def frontier_lines(report: Report, everything: bool) -> Lines:

@@ -94,7 +94,7 @@ def test_predictions_are_near_what_is_measured(data: list[str]) -> None:
 def test_the_text(data: list[str]) -> None:
     outcome = simulated(*data, "--budget", "0.05")
     assert outcome.code == 0 and not wide_lines(outcome.out)
-    assert "bits per weight instead of 32 keep the outputs within 5%" in outcome.out
+    assert "bits per weight instead of 32.0 keep the outputs within 5%" in outcome.out
     assert "<- chosen" in outcome.out
     nothing = simulated(*data, "--budget", "1e-9")
     assert nothing.out.startswith("Nothing but the network as it is keeps the outputs within")
