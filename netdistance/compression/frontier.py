@@ -70,12 +70,12 @@ class Frontier:
             for name, scheme in assignment.items()
         ]
 
-    def uniform(self, scheme: str) -> Assignment | None:
-        """Every layer under one scheme; None where a layer cannot be stored so."""
-        for own in self.choices.values():
-            if all(choice.scheme != scheme for choice in own):
-                return None
-        return dict.fromkeys(self.choices, scheme)
+    def uniform(self, scheme: str) -> Assignment:
+        """Every layer under one scheme; a layer that cannot be stored so, as it is."""
+        return {
+            name: scheme if any(choice.scheme == scheme for choice in own) else AS_IT_IS
+            for name, own in self.choices.items()
+        }
 
     def smaller(self, assignment: Assignment, limit: float) -> Assignment | None:
         """The assignment with single layers made smaller, the least deviation for a bit first.

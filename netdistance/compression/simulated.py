@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,10 @@ class Simulated:
     def bits_per_weight(self) -> float:
         """Bits that are stored over numbers that they mean."""
         return self.bits / self.layer.elements
+
+
+# the first-order effect of a layer, given how far each of its weights moves
+Predict = Callable[[Simulated], Quantity]
 
 
 def compressed(weight: NDArray[Any], scheme: Scheme) -> Floats:

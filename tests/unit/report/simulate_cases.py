@@ -8,6 +8,12 @@ from netdistance.quantities import Estimate, Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AuditRow, FrontierRow
 from netdistance.report.document import Report, TensorRow, Verdict
 
+WROTE = {
+    "written": "<b>.safetensors",
+    "written_bytes": 1_000_000,
+    "written_as": {"int-quantized": 2},
+    "written_config": "none stands there",
+}
 NEEDS = Skipped("needs --model <b> and --inputs")
 
 
@@ -33,7 +39,22 @@ def simulation(
         for place, layer in enumerate(layers)
         for scheme, floor, width in (("int8", "int8", 8.0), ("prune-0.9", None, 4.2))
     )
-    frontier = tuple(
+    where = {} if measured else {"layer_inputs": 16, "estimate_inputs": 16}
+    return Report(
+        study="simulate",
+        provenance={**provenance, **where, **WROTE, "settings": {"budget": budget}},
+        verdict=Verdict("8.25 bits per weight instead of 32 keep the outputs within 5%."),
+        tensors=tuple(TensorRow(name, (3, 4), "F32", None, name, {}) for name in layers),
+        audit=audit,
+        frontier=_frontier(layers, measured, budget),
+    )
+
+
+def _frontier(
+    layers: tuple[str, ...], measured: Quantity | None, budget: str | None
+) -> tuple[FrontierRow, ...]:
+    """Four assignments, of which the second is chosen where there is a budget."""
+    return tuple(
         FrontierRow(
             bits_per_weight=size,
             deviation=measured or Estimate(move, 0.001),
@@ -48,19 +69,4 @@ def simulation(
             (5.5, 0.07, "prune-0.9", "int8"),
             (4.45, 0.2, "prune-0.9", "prune-0.9"),
         )
-    )
-    where = {} if measured else {"layer_inputs": 16, "estimate_inputs": 16}
-    wrote = {
-        "written": "/tmp/<b>.safetensors",
-        "written_bytes": 1_000_000,
-        "written_as": {"int-quantized": 2},
-        "written_config": "none stands there",
-    }
-    return Report(
-        study="simulate",
-        provenance={**provenance, **where, **wrote, "settings": {"budget": budget}},
-        verdict=Verdict("8.25 bits per weight instead of 32 keep the outputs within 5%."),
-        tensors=tuple(TensorRow(name, (3, 4), "F32", None, name, {}) for name in layers),
-        audit=audit,
-        frontier=frontier,
     )
