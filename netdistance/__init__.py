@@ -2,8 +2,8 @@
 
 The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients`, `simulate`
 and `train`, each with its options; `read_report` and `render` for what they return; and the parts
-that are useful alone. Importing this package imports nothing heavy: a name is loaded when it is used.
-`__init__.pyi` says what types they have.
+that are useful alone. Importing this package imports nothing heavy: a name is loaded when it is
+used. `__init__.pyi` says what types they have.
 """
 
 from __future__ import annotations
