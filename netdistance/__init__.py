@@ -1,9 +1,10 @@
 """netdistance: how far apart are two neural networks, and how much does it matter?
 
-The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients`, `audit` and
-`train`, each with its options; `read_report` and `render` for what they return; and the parts that
-are useful alone. Importing this package imports nothing heavy: a name is loaded when it is used.
-`__init__.pyi` says what types they have.
+The commands as Python calls: `compare`, `perturb`, `sensitivity`, `width`, `gradients`, `audit`
+(and `simulate`, which is audit without a compressed copy) and `train`, each with its options;
+`read_report` and `render` for what they return; and the parts that are useful alone. Importing
+this package imports nothing heavy: a name is loaded when it is used. `__init__.pyi` says what
+types they have.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _HOMES = {
     "Quantity": "netdistance.quantities",
     "Report": "netdistance.report.document",
     "SensitivityOptions": "netdistance.studies.sensitivity",
+    "SimulateOptions": "netdistance.studies.simulate",
     "Skipped": "netdistance.quantities",
     "Task": "netdistance.training.tasks.task",
     "TrainOptions": "netdistance.studies.train",
@@ -40,6 +42,7 @@ _HOMES = {
     "render_json": "netdistance.report.json",
     "render_text": "netdistance.report.text",
     "sensitivity": "netdistance.studies.sensitivity",
+    "simulate": "netdistance.studies.simulate",
     "spectral_norm": "netdistance.linalg.spectral_norm",
     "train": "netdistance.studies.train",
     "width": "netdistance.studies.width",

@@ -25,6 +25,8 @@ from netdistance.studies.perturb import PerturbOptions as PerturbOptions
 from netdistance.studies.perturb import perturb as perturb
 from netdistance.studies.sensitivity import SensitivityOptions as SensitivityOptions
 from netdistance.studies.sensitivity import sensitivity as sensitivity
+from netdistance.studies.simulate import SimulateOptions as SimulateOptions
+from netdistance.studies.simulate import simulate as simulate
 from netdistance.studies.train import TrainOptions as TrainOptions
 from netdistance.studies.train import train as train
 from netdistance.studies.width import WidthOptions as WidthOptions

@@ -15,7 +15,7 @@ from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.checkpoints.decoded import Decoded
 from netdistance.checkpoints.encodings.base import Encoded, Floats
 from netdistance.checkpoints.low_rank import Doubles, LowRank
-from netdistance.checkpoints.opening import open_checkpoint
+from netdistance.checkpoints.opening import local_path, open_checkpoint
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
@@ -30,8 +30,10 @@ def open_beside(base: Checkpoint, source: Source) -> Checkpoint:
     Raises:
         CheckpointError: as open_checkpoint and as `adapted`.
     """
-    if isinstance(source, str | os.PathLike) and is_adapter(Path(source)):
-        return adapted(base, Path(source))
+    if isinstance(source, str | os.PathLike):
+        source = local_path(source)
+        if is_adapter(source):
+            return adapted(base, source)
     return open_checkpoint(source)
 
 

@@ -61,13 +61,12 @@ def _lost(rows: Sequence[AdapterRow]) -> str:
 
 
 def adapter_lines(rows: Sequence[AdapterRow], everything: bool = False) -> Lines:
-    """The verdict, a table of the worst layers first, and what its columns mean."""
+    """A table of the layers, the worst first, and what its columns mean."""
     ordered = sorted(rows, key=lambda row: (_ORDER.index(row.verdict), -_size(row.residual)))
     shown = ordered if everything else ordered[:_ROWS]
-    lines = paragraph(adapter_verdict(rows))
     if not rows:
-        return lines
-    lines += ["", *table(_HEADER, [_cells(row) for row in shown], left="lrrrll")]
+        return []
+    lines = ["", *table(_HEADER, [_cells(row) for row in shown], left="lrrrll")]
     if len(shown) < len(ordered):
         lines.append(f"(--all: {len(ordered):,} layers)".rjust(64))
     reasons = {

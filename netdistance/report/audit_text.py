@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
+from netdistance.report.adapter_text import adapter_lines
 from netdistance.report.audit_rows import AuditRow, KeepRow
 from netdistance.report.audit_verdict import DAMAGED
 from netdistance.report.compare_text import coverage_lines
@@ -24,7 +25,7 @@ _ORDER = ("broken", "more_than_rounding", "not_compared", "rounding", "lossless"
 
 def audit_lines(report: Report, everything: bool) -> Lines:
     """The body of the report, below its verdict."""
-    lines = coverage_lines(report)
+    lines = [*coverage_lines(report), *adapter_lines(report.adapter or (), everything)]
     rows = audit_worst_first(report.audit or ())
     moved = [row for row in rows if row.verdict != "lossless"]
     if moved:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from netdistance.quantities import point
+from netdistance.report.adapter_text import adapter_verdict
 from netdistance.report.audit_rows import AuditRow
 from netdistance.report.document import Report
 from netdistance.report.verdicts import not_covered, synthetic_note, titles_of
@@ -31,6 +32,8 @@ def audit_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLik
     if open_rows:
         layers = count(len(open_rows), "layer")
         text += f" Not judged: {layers} ({names([row.layer for row in open_rows])})."
+    if report.adapter is not None:
+        text = f"{adapter_verdict(report.adapter)} Against {name_a} with it added: {text}"
     return text + synthetic_note(report) + not_covered(report.pairing)
 
 

@@ -23,6 +23,7 @@ from netdistance.report.attribution_figure import (
 from netdistance.report.audit_figure import audit_figure
 from netdistance.report.bound_figure import Panel, bound_versus_actual, draw_panels, perturb_figure
 from netdistance.report.document import Report
+from netdistance.report.frontier_figure import frontier_figure
 from netdistance.report.gradients_figure import gradients_figure
 from netdistance.report.layer_figure import layer_figure
 from netdistance.report.sections import sections_of
@@ -117,6 +118,7 @@ _FIGURES: dict[str, Callable[[Report], Figure]] = {
     "gradients": gradients_figure,
     "perturb": perturb_figure,
     "sensitivity": sensitivity_figure,
+    "simulate": frontier_figure,
     "train": train_figure,
     "width": width_figure,
 }

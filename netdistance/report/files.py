@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from netdistance.errors import OutputError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by a file with `content`, or leave it as it was; a device is written to.
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` at the end; on any error `path` stays as it was.
+
+    A device is written to.
 
     Raises:
         OutputError: the folder is not writable or the disk is full; no temporary file stays.
@@ -19,10 +25,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".netdistance-{path.name[-64:]}-{os.getpid()}.tmp")
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            path.write_bytes(content)
+            with path.open("wb") as device:
+                yield device
             return
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -30,6 +37,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by a file with `content`, or leave it as it was; a device is written to.
+
+    Raises:
+        OutputError: the folder is not writable or the disk is full; no temporary file stays.
+    """
+    with written_atomically(path) as file:
+        file.write(content)
 
 
 def make_folder(path: Path) -> None:

@@ -153,6 +153,8 @@ def _members(value: Any, key: str) -> Iterator[_Label | _Number | _Inside]:
     elif isinstance(value, tuple) and value and _is_quantity(value[0]):
         for index, member in enumerate(value):
             yield _Number(f"{key}.{index}", member)
+    elif isinstance(value, Mapping) and all(isinstance(m, str) for m in value.values()) and value:
+        yield _Label(key, tuple(f"{of}: {word}" for of, word in value.items()))
     elif isinstance(value, Mapping):
         for of, number in value.items():
             # metrics and finals are called by their own names, quantiles are not

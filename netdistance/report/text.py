@@ -7,6 +7,7 @@ from collections.abc import Callable
 from netdistance.report.audit_text import audit_lines
 from netdistance.report.compare_text import compare_lines
 from netdistance.report.document import Report
+from netdistance.report.frontier_text import frontier_lines
 from netdistance.report.gradients_text import gradients_lines
 from netdistance.report.layers import Grouping
 from netdistance.report.layout import Lines, paragraph
@@ -21,6 +22,7 @@ _BODIES: dict[str, Callable[[Report, bool], Lines]] = {
     "gradients": gradients_lines,
     "perturb": perturb_lines,
     "sensitivity": sensitivity_lines,
+    "simulate": frontier_lines,
     "train": train_lines,
     "width": width_lines,
 }

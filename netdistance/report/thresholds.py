@@ -92,6 +92,10 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
         values.setdefault(row.measure, []).append((row.measure, row.value))
     for where, name, value in _audit_values(report):
         values.setdefault(name, []).append((where, value))
+    for place in report.frontier or ():
+        if place.chosen:  # what was not chosen is no failure
+            values["relative_output_deviation"] = [("what was chosen", place.deviation)]
+            values["bits_per_weight"] = [("what was chosen", Exact(place.bits_per_weight))]
     return values
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from netdistance.checkpoints.opening import local_path
 from netdistance.distances.audit_layers import judge_layers
+from netdistance.distances.landing import adapter_rows
 from netdistance.progress import SILENT, Progress
 from netdistance.report.audit_verdict import audit_verdict
 from netdistance.report.document import Report, Verdict
@@ -31,7 +33,8 @@ def audit(
     Each is a file, a folder, a module, or a mapping of names to tensors or arrays. A verdict says
     whether a layer is lossless, moved as rounding to its own storage would move it, moved more, is
     broken, or could not be compared. With a model and inputs: what each layer alone does to the
-    outputs, and the layers to keep as they are in a, each measured.
+    outputs, and the layers to keep as they are in a, each measured. With an adapter: whether it
+    landed in b, whose layers are then judged against a with it added.
 
     Raises:
         CheckpointError: a file is unreadable or invalid, or does not fit the model.
@@ -42,13 +45,16 @@ def audit(
     options = options or AuditOptions()
     options.require_consistent()
     conditions = [Condition.parse(expression) for expression in options.fail_if]
-    with open_pair(a, b, options) as pair:
+    with open_pair(a, b, options, adapter=options.adapter) as pair:
         measured = measure_weights(pair, options, progress)
         report = weights_report("audit", pair, measured, options)
         layers = judge_layers(
             pair.a, pair.b, pair.pairing, measured, threads=options.threads, progress=progress
         )
         report = replace(report, audit=layers)
+        if options.adapter is not None:
+            landed = adapter_rows(pair.base, pair.b, local_path(options.adapter), progress=progress)
+            report = replace(report, adapter=landed)
         if options.model is not None:
             # imported here: weights alone never import torch
             from netdistance.studies.audit_outputs import add_effects

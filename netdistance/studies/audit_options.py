@@ -9,6 +9,7 @@ from netdistance.errors import UsageError
 from netdistance.report.audit_rows import AuditVerdict
 from netdistance.report.thresholds import Condition
 from netdistance.studies.compare_options import CompareOptions
+from netdistance.studies.run_options import PathLike
 
 _MEASURED = ("measured", "gain", "deviation", "relative_output_deviation")
 
@@ -17,10 +18,13 @@ _MEASURED = ("measured", "gain", "deviation", "relative_output_deviation")
 class AuditOptions(CompareOptions):
     """What audit is asked beyond the two files; outputs are measured where a model is given.
 
+    `adapter` is the folder of a LoRA adapter that b is said to hold: a then stands for a with it.
     `keep` is how many layers may stand in the list of those to keep in high precision. `fail_on`
     are verdicts that must not occur, neither they nor a worse one.
     """
 
+    conversions: bool = True
+    adapter: PathLike | None = None
     keep: int = 5
     fail_on: tuple[AuditVerdict, ...] = ()
 

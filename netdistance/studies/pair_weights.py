@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netdistance.bounds.trust import trust_rows, with_shares
 from netdistance.checkpoints import Checkpoint, open_checkpoint
-from netdistance.checkpoints.adapted import open_beside
+from netdistance.checkpoints.adapted import adapted, open_beside
+from netdistance.checkpoints.opening import local_path
 from netdistance.distances.account import account, tensor_rows
 from netdistance.distances.measure import Measured
 from netdistance.distances.passes import measure_pairs
@@ -37,6 +38,7 @@ class OpenPair:
     b: Checkpoint
     pairing: Pairing
     conversions: Conversions | None  # what was found, where it was looked for
+    base: Checkpoint  # a without the adapter that b is said to hold: a itself where there is none
     paths: tuple[PathLike, PathLike]  # a folder is called by its name, whatever it holds
 
     def hint(self, report: Report) -> str:
@@ -51,8 +53,12 @@ class OpenPair:
 
 
 @contextmanager
-def open_pair(a: Source, b: Source, options: CompareOptions) -> Iterator[OpenPair]:
+def open_pair(
+    a: Source, b: Source, options: CompareOptions, *, adapter: PathLike | None = None
+) -> Iterator[OpenPair]:
     """Both checkpoints, opened and paired; at the end neither has changed.
+
+    With an `adapter`, a stands for a with it added.
 
     What makes one side face the other (names and layouts, an adapter on its base) is a view of a
     checkpoint, put on here.
@@ -63,11 +69,16 @@ def open_pair(a: Source, b: Source, options: CompareOptions) -> Iterator[OpenPai
         UsageError: a renaming cannot be read.
     """
     rules = rules_for_pair(options.strip_prefix, options.rename, options.only, options.skip)
-    with open_checkpoint(a) as file_a, open_beside(file_a, b) as file_b:
+    with ExitStack() as opened:
+        base = opened.enter_context(open_checkpoint(a))
+        file_b = opened.enter_context(open_beside(base, b))
+        file_a = (
+            base if adapter is None else opened.enter_context(adapted(base, local_path(adapter)))
+        )
         left, right, found = facing(file_a, file_b, rules, conversions=options.conversions)
         pairing = pair_tensors(left.specs, right.specs, ties_a=left.ties, ties_b=right.ties)
         require_comparable(left, right, pairing)
-        yield OpenPair(left, right, pairing, found, (_path(a, left), _path(b, right)))
+        yield OpenPair(left, right, pairing, found, base, (_path(a, base), _path(b, right)))
         left.verify_unchanged()
         right.verify_unchanged()
 

@@ -30,6 +30,7 @@ from netdistance.report.document import (
 )
 from tests.unit.report.audit_cases import audited
 from tests.unit.report.gradients_cases import gradients
+from tests.unit.report.simulate_cases import NEEDS, simulation
 from tests.unit.report.train_cases import trained, training
 from tests.unit.report.width_cases import width
 
@@ -278,6 +279,10 @@ CASE_REPORTS: tuple[tuple[str, Report], ...] = (
     ("gradients of many", gradients(PROVENANCE, *LONG, sizes=(0.01, 0.1, 1.0, 10.0))),
     ("hostile gradients", gradients(PROVENANCE, *HOSTILE, pair=True)),
     ("no gradients", gradients(PROVENANCE, "0", change=Skipped("not <b>finite</b>"), pair=True)),
+    ("simulation", simulation(PROVENANCE, "0", "2")),
+    ("simulation without a model", simulation(PROVENANCE, "0", measured=NEEDS, budget=None)),
+    ("simulation of many layers", simulation(PROVENANCE, *LONG)),
+    ("hostile simulation", simulation(PROVENANCE, *HOSTILE)),
     ("nothing swept", Report("perturb", {}, Verdict("No level."), sweep=())),
     ("no runs", Report("train", {}, Verdict("No run."), runs=())),
     (
