@@ -22,7 +22,8 @@ def audit_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLik
     """What compressing a to b did: the damaged layers, the outputs, and what is not covered."""
     assert report.pairing is not None
     name_a, name_b = titles_of(a, b)
-    if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
+    same = os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
+    if same and report.adapter is None:
         return f"{name_a} was audited against itself, the same file: every layer is lossless."
     rows = report.audit or ()
     damaged = [row for row in rows if row.verdict in DAMAGED]

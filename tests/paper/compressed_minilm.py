@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,13 +98,19 @@ def lora(model: Path, folder: Path) -> tuple[Path, Path, Path]:
 
     In float32, and once more with the weights kept in bfloat16.
     """
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoModel
 
-    torch_model = AutoModel.from_pretrained(model, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in an older way
+        return _lora(AutoModel.from_pretrained(model, dtype=torch.float32), folder)
+
+
+def _lora(model: torch.nn.Module, folder: Path) -> tuple[Path, Path, Path]:
+    from peft import LoraConfig, get_peft_model
+
     config = LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"])
     with torch.random.fork_rng():
-        tuned = get_peft_model(torch_model, config)
+        tuned = get_peft_model(model, config)
     generator = torch.Generator().manual_seed(0)
     for name, parameter in tuned.named_parameters():
         if "lora_" in name:
