@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -17,6 +16,7 @@ from netdistance.errors import UsageError
 from netdistance.report.document import Report, to_document
 from netdistance.report.escape import visible
 from netdistance.report.renderers import RENDERERS, Renderer, render
+from tests.laws.every_form import every_form
 from tests.unit.report.case_reports import (
     CASE_REPORTS,
     HOSTILE,
@@ -45,19 +45,7 @@ def rendered(report: Report, name: str) -> bytes:
     return render(report, name) if place is None else _rendered(place, name)
 
 
-def _is_drawn_again(renderer: Renderer, place: int) -> bool:
-    """Whether PNG or PDF would draw once more what SVG does, of a study that one was drawn of."""
-    study = REPORTS[place].study
-    return renderer.name in ("png", "pdf") and study in {r.study for r in REPORTS[:place]}
-
-
-EVERY = tuple(
-    pytest.param(r, i, marks=pytest.mark.slow if _is_drawn_again(r, i) else (), id=f"{r.name}-{n}")
-    for r, (i, n) in itertools.product(RENDERERS, enumerate(NAMES))
-)
-
-
-@pytest.mark.parametrize(("renderer", "place"), EVERY)
+@pytest.mark.parametrize(("renderer", "place"), every_form())
 def test_every_report_renders(renderer: Renderer, place: int) -> None:
     report = REPORTS[place]
     content = rendered(report, renderer.name)
