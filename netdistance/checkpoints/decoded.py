@@ -17,8 +17,8 @@ from netdistance.checkpoints.encodings import ENCODINGS
 from netdistance.checkpoints.encodings.base import Encoded, Stored
 from netdistance.errors import CheckpointError
 
-# decoded at a time: 1 MiB of float32, a read's worth; 8 take half as long again, out of the cache
-_TILE_ELEMENTS = 1 << 18
+# decoded at a time: 2 MiB of float32; 8 take half as long again, in memory and not in the cache
+_TILE_ELEMENTS = 1 << 19
 
 
 def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
