@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.dtypes import small_float_values
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
-from netdistance.checkpoints.encodings.nibbles import nibble_pairs, two_floats
+from netdistance.checkpoints.encodings.nibbles import nibble_pairs, scale_runs, two_floats
 from netdistance.checkpoints.encodings.packed import Band, Bands
 
 _GROUP, _BYTES = 32, 16
@@ -81,9 +81,9 @@ class _Packed:
         """Rows of all experts one below the other, (last - first, columns)."""
         scale = self._scale(slice(first, last), slice(0, self._groups))
         codes = self._codes(slice(first, last), slice(0, self._groups))
-        values = nibble_pairs(codes.reshape(-1), self._pairs).reshape(*scale.shape, _GROUP)
+        values = nibble_pairs(codes.reshape(-1), self._pairs)
         with np.errstate(invalid="ignore", over="ignore"):
-            values *= scale[:, :, None]
+            scale_runs(values, scale.reshape(-1), _GROUP)
         return values.reshape(last - first, -1)
 
     def transposed(self, bands: Bands, first: int, last: int) -> Floats:
@@ -104,9 +104,12 @@ class _Packed:
         groups = range(columns.start // _GROUP, math.ceil(columns.stop / _GROUP))
 
         def read(first: int, last: int) -> Band:
-            found = self._codes(rows, slice(first, last)).reshape(self._rows, -1, _BYTES)
-            scale = self._scale(rows, slice(first, last))
-            return np.ascontiguousarray(found.swapaxes(0, 1)), scale.T.copy()
+            codes = np.empty((last - first, self._rows, _BYTES), dtype=np.uint8)
+            for at in range(0, self._rows, step := max(1, _READ // (self._groups * _BYTES))):
+                own = slice(rows.start + at, min(rows.start + at + step, rows.stop))
+                part = self._codes(own, slice(first, last)).reshape(-1, last - first, _BYTES)
+                codes[:, at : at + step] = part.swapaxes(0, 1)
+            return codes, self._scale(rows, slice(first, last)).T.copy()
 
         span = groups.start, groups.stop, self._groups
         name, words = f"{self._blocks} of {expert}", self._rows * _BYTES // 4
@@ -136,13 +139,11 @@ class _Packed:
         width, span = self._groups * item, slice(groups.start * item, groups.stop * item)
         if (groups.stop - groups.start) * _LEAST_PART < self._groups:
             return self._file.tile(name, rows, span, width=width)
-        whole = self._file.tile(name, slice(0, 0), slice(0, 0), width=width)
-        found = np.empty((rows.stop - rows.start, span.stop - span.start), dtype=whole.dtype)
+        parts = []
         for first in range(rows.start, rows.stop, band := max(1, _READ // width)):
             own = slice(first, min(first + band, rows.stop))
-            part = self._file.tile(name, own, slice(0, width), width=width)[:, span]
-            found[first - rows.start : own.stop - rows.start] = part
-        return found
+            parts.append(self._file.tile(name, own, slice(0, width), width=width)[:, span])
+        return np.concatenate(parts)
 
 
 MXFP4 = Encoding("mxfp4", "https://huggingface.co/openai/gpt-oss-20b", _find)

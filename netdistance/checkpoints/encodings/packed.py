@@ -28,7 +28,7 @@ WORD = 32
 _CHUNK_ELEMENTS = 1 << 17
 # of a matrix whose columns are wanted: so much is held turned round, and so much is read at a time;
 # no power of two, which would put a column's words into few places of the cache
-_BAND_WORDS, _READ_WORDS = 65 << 15, 1 << 19
+_BAND_WORDS, _READ_WORDS = 65 << 15, 1 << 18
 
 
 class RefusedError(Exception):
