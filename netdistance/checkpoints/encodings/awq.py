@@ -74,11 +74,8 @@ def _encoded(layer: Layer, group: int, bands: Bands) -> Encoded:
     def rows(first: int, last: int) -> Floats:
         begin, end = first // 8, -(-last // 8)
         words, zeros, scales = bands.of(name, (begin, end, outputs // 8), inputs, read)
-        weights = grid.decoded(
-            lambda a, b: _outputs(words[a // 8 : b // 8]),
-            zeros.reshape(-1, groups),
-            scales.reshape(-1, groups),
-        )
+        shape = -1, groups
+        weights = grid.decoded(_outputs(words), zeros.reshape(shape), scales.reshape(shape))
         return weights[first - 8 * begin : last - 8 * begin]
 
     return encoded(
@@ -95,8 +92,10 @@ def _encoded(layer: Layer, group: int, bands: Bands) -> Encoded:
 def _outputs(words: Words) -> Codes:
     """Words (n, inputs) as the codes (8 n, inputs) of the outputs in them."""
     codes = np.empty((len(words), 8, words.shape[1]), dtype=np.uint8)
-    for nibble, output in enumerate(_OUTPUTS):
-        codes[:, output] = (words >> np.uint32(4 * nibble)) & np.uint32(15)
+    for byte in range(4):
+        pairs = (words >> np.uint32(8 * byte)).astype(np.uint8)
+        np.bitwise_and(pairs, 15, out=codes[:, _OUTPUTS[2 * byte]])
+        np.right_shift(pairs, 4, out=codes[:, _OUTPUTS[2 * byte + 1]])
     return codes.reshape(-1, words.shape[1])
 
 

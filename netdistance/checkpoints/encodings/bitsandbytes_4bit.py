@@ -17,7 +17,7 @@ import numpy as np
 
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.bitsandbytes_state import QuantState, quant_state
-from netdistance.checkpoints.encodings.nibbles import nibble_pairs, two_floats
+from netdistance.checkpoints.encodings.nibbles import nibble_pairs, scale_runs, two_floats
 from netdistance.errors import CheckpointError
 
 _KINDS = ("nf4", "fp4")
@@ -76,11 +76,7 @@ class _Packed:
         end = min(bands.stop * block // 2, self._stored.specs[self._name].elements)
         codes = self._stored.span(self._name, bands.start * block // 2, end)
         values = nibble_pairs(codes, table)
-        absmax = self._absmax(bands)
-        whole = values.size // block
-        scaled = values[: whole * block].reshape(whole, block)
-        scaled *= absmax[:whole, None]
-        values[whole * block :] *= absmax[whole:]  # the last block of a tensor may be short
+        scale_runs(values, self._absmax(bands), block)
         own = values[start - bands.start * block : stop - bands.start * block]
         return own.reshape(last - first, self._columns)
 

@@ -57,9 +57,7 @@ class _Packed:
         scales = self.layout.scales(self.stored, f"{self.name}.weight_scale", first, last)
         index = file.read(self.index).astype(np.intp) if self.index else None
         grid = Grid(columns, self.layout.width, self.bits, index)
-        return grid.decoded(
-            lambda a, b: unpacked(words[a:b], self.bits, columns), self._zeros(first, last), scales
-        )
+        return grid.decoded(unpacked(words, self.bits, columns), self._zeros(first, last), scales)
 
     def _zeros(self, first: int, last: int) -> NDArray[np.int16]:
         """Zero points as they are packed, 2^(bits - 1) above what they mean, as the codes are."""

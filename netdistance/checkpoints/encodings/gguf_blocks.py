@@ -27,8 +27,8 @@ from netdistance.checkpoints.gguf_types import BY_TYPE_NAME, GgmlType
 
 _OWN: Mapping[str, tuple[Decode, str]] = {**BLOCKS_OF_32, **K_QUANTS}
 _PACKAGE = "gguf.quants.dequantize does"
-# decoded at a time: codes and numbers stay in the cache
-_CHUNK = 1 << 17
+# decoded at a time: enough that numpy's cost of a call vanishes
+_CHUNK = 1 << 18
 # bytes or numbers (rows, row) of a tensor, in Hugging Face's order
 _Raw = Callable[[int, int], NDArray[Any]]
 

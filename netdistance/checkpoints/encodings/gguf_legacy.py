@@ -57,7 +57,8 @@ def each(values: Floats, out: Floats) -> Floats:
 
 def scaled(codes: NDArray[np.integer[Any]], scales: Floats, out: Floats) -> None:
     """Codes times the scale of their run, one product a number."""
-    np.multiply(codes.reshape(-1), each(scales, out), out=out.reshape(-1))
+    np.copyto(out.reshape(-1), codes.reshape(-1))  # quicker than a product that casts
+    out *= each(scales, out).reshape(out.shape)
 
 
 def _pairs(levels: Sequence[int] | Floats) -> NDArray[np.uint16]:

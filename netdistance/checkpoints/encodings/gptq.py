@@ -82,9 +82,8 @@ def _encoded(layer: Layer, plan: _Plan, bands: Bands) -> Encoded:
         span = first, last, plan.outputs
         words, zeros, scales = bands.of(name, span, layer.shape("qweight")[0], read)
         index = file.read(f"{name}.g_idx").astype(np.intp) if plan.act_order else None
-        return Grid(plan.inputs, plan.group, plan.bits, index).decoded(
-            lambda a, b: unpacked(words[a:b], plan.bits, plan.inputs), zeros, scales
-        )
+        grid = Grid(plan.inputs, plan.group, plan.bits, index)
+        return grid.decoded(unpacked(words, plan.bits, plan.inputs), zeros, scales)
 
     return encoded(
         layer.stored,

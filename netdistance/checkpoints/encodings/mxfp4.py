@@ -12,34 +12,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.dtypes import small_float_values
-from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Rows, Stored, encoded
-from netdistance.checkpoints.encodings.nibbles import nibble_pairs, two_floats
+from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
+from netdistance.checkpoints.encodings.nibbles import nibble_pairs, scale_runs, two_floats
+from netdistance.checkpoints.encodings.packed import Band, Bands
 
 _GROUP, _BYTES = 32, 16
 # bytes at a time, and the part of a row from which on the whole of it is read
 _READ, _LEAST_PART = 1 << 20, 256
 _E8M0 = np.append(np.ldexp(1.0, np.arange(255) - 127), np.nan).astype(np.float32)
 _E2M1 = small_float_values(2, 1, 1, "none")
+# of a byte, the value of either half
+_LOW, _HIGH = _E2M1[np.arange(256) & 0xF], _E2M1[np.arange(256) >> 4]
 _LABEL = "mxfp4, a scale per 32"
 _DECODING = "e2m1 code x 2^(scale - 127)"
 
 
 def _find(stored: Stored) -> Iterator[Encoded]:
+    bands = Bands()
     for mark in ("_", "."):
         for name in stored.with_suffix(f"{mark}blocks"):
             blocks, scales = f"{name}{mark}blocks", f"{name}{mark}scales"
             known = stored.specs.get(scales)
             if known is not None and name not in stored.specs:
-                yield _encoded(stored, name, (blocks, scales), transposes=mark == "_")
+                yield _encoded(stored, name, (blocks, scales), bands if mark == "_" else None)
 
 
-def _encoded(stored: Stored, name: str, parts: tuple[str, str], *, transposes: bool) -> Encoded:
+def _encoded(stored: Stored, name: str, parts: tuple[str, str], bands: Bands | None) -> Encoded:
+    """The tensor, transposed where there are `bands` to hold what was read beside its rows."""
     blocks, scales = (stored.specs[part] for part in parts)
     why = None
     if len(blocks.shape) not in (3, 4) or blocks.shape[-1] != _BYTES or blocks.encoding != "U8":
@@ -52,10 +58,10 @@ def _encoded(stored: Stored, name: str, parts: tuple[str, str], *, transposes: b
         shape = blocks.shape
         return encoded(stored, name, shape, parts, label=_LABEL, decoding=_DECODING, unreadable=why)
     *experts, rows, groups, _ = blocks.shape
-    transposes = transposes and len(experts) == 1
-    own = (groups * _GROUP, rows) if transposes else (rows, groups * _GROUP)
     packed = _Packed(stored, parts, rows, groups)
-    read: Rows = packed.transposed if transposes else packed.as_stored
+    own, read = (rows, groups * _GROUP), packed.as_stored
+    if bands is not None and len(experts) == 1:
+        own, read = (groups * _GROUP, rows), partial(packed.transposed, bands)
     shape = (*experts, *own)
     return encoded(
         stored, name, shape, parts, label=_LABEL, decoding=_DECODING, rows=read, width=own[1]
@@ -75,12 +81,12 @@ class _Packed:
         """Rows of all experts one below the other, (last - first, columns)."""
         scale = self._scale(slice(first, last), slice(0, self._groups))
         codes = self._codes(slice(first, last), slice(0, self._groups))
-        values = nibble_pairs(codes.reshape(-1), self._pairs).reshape(*scale.shape, _GROUP)
+        values = nibble_pairs(codes.reshape(-1), self._pairs)
         with np.errstate(invalid="ignore", over="ignore"):
-            values *= scale[:, :, None]
+            scale_runs(values, scale.reshape(-1), _GROUP)
         return values.reshape(last - first, -1)
 
-    def transposed(self, first: int, last: int) -> Floats:
+    def transposed(self, bands: Bands, first: int, last: int) -> Floats:
         """Columns of all experts one below the other, (last - first, rows)."""
         columns = self._groups * _GROUP
         tile: Floats = np.empty((last - first, self._rows), dtype=np.float32)
@@ -89,30 +95,37 @@ class _Packed:
             expert = at // columns
             stop = min(last, (expert + 1) * columns)
             own = range(at - expert * columns, stop - expert * columns)
-            self._columns_of(expert, own, tile[at - first : stop - first])
+            self._columns_of(bands, expert, own, tile[at - first : stop - first])
             at = stop
         return tile
 
-    def _columns_of(self, expert: int, columns: range, tile: Floats) -> None:
+    def _columns_of(self, bands: Bands, expert: int, columns: range, tile: Floats) -> None:
         rows = slice(expert * self._rows, (expert + 1) * self._rows)
-        groups = slice(columns.start // _GROUP, math.ceil(columns.stop / _GROUP))
-        codes, scale = self._codes(rows, groups), self._scale(rows, groups).T.copy()
-        for group in range(groups.start, groups.stop):
-            at = (group - groups.start) * _BYTES
-            turned = np.ascontiguousarray(codes[:, at : at + _BYTES].T)
-            pairs = nibble_pairs(turned.reshape(-1), self._pairs).reshape(_BYTES, -1, 2)
+        groups = range(columns.start // _GROUP, math.ceil(columns.stop / _GROUP))
+
+        def read(first: int, last: int) -> Band:
+            codes = np.empty((last - first, self._rows, _BYTES), dtype=np.uint8)
+            for at in range(0, self._rows, step := max(1, _READ // (self._groups * _BYTES))):
+                own = slice(rows.start + at, min(rows.start + at + step, rows.stop))
+                part = self._codes(own, slice(first, last)).reshape(-1, last - first, _BYTES)
+                codes[:, at : at + step] = part.swapaxes(0, 1)
+            return codes, self._scale(rows, slice(first, last)).T.copy()
+
+        span = groups.start, groups.stop, self._groups
+        name, words = f"{self._blocks} of {expert}", self._rows * _BYTES // 4
+        codes, scale = bands.of(name, span, words, read)
+        for group in groups:
+            index = codes[group - groups.start].T.astype(np.intp, order="C")
             whole = range(group * _GROUP, (group + 1) * _GROUP)
             inside = slice(max(columns.start, whole.start), min(columns.stop, whole.stop))
             into = tile[inside.start - columns.start : inside.stop - columns.start]
             own = scale[group - groups.start]
-            with np.errstate(invalid="ignore", over="ignore"):
-                if len(into) == _GROUP:
-                    np.multiply(pairs[:, :, 0], own, out=into[0::2])
-                    np.multiply(pairs[:, :, 1], own, out=into[1::2])
-                else:
-                    values = pairs.transpose(0, 2, 1).reshape(_GROUP, -1)
-                    part = values[inside.start - whole.start : inside.stop - whole.start]
-                    np.multiply(part, own, out=into)
+            for half, values in enumerate((_LOW, _HIGH)):
+                found = values.take(index, mode="clip")  # clip: no code is out of range
+                skipped = (inside.start - whole.start + half) % 2
+                first = (inside.start - whole.start + 1 - half) // 2
+                target = into[skipped::2]
+                np.multiply(found[first : first + len(target)], own, out=target)
 
     def _codes(self, rows: slice, groups: slice) -> NDArray[np.uint8]:
         return self._strip(self._blocks, rows, groups, _BYTES)

@@ -1,4 +1,4 @@
-"""Two 4-bit codes to a byte, through a table of 16 values: a look-up for each byte."""
+"""Two 4-bit codes to a byte, through a table of 16 values, and a scale for each run of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from netdistance.checkpoints.encodings.base import Floats
 
 # bytes at a time: codes, their indices and the values together stay in the L2 cache
 _BATCH = 1 << 15
+# numbers scaled at a time, for the same reason
+_SCALED = 1 << 17
 
 
 def two_floats(values: Floats, *, first: Literal["low", "high"]) -> NDArray[np.uint64]:
@@ -30,3 +32,14 @@ def nibble_pairs(codes: NDArray[np.uint8], pairs: NDArray[np.uint64]) -> Floats:
         # clip: numpy checks the bounds of each index otherwise, and copies what it writes
         np.take(pairs, codes[at : at + _BATCH], out=found[at : at + _BATCH], mode="clip")
     return found.view(np.float32)
+
+
+def scale_runs(values: Floats, scales: Floats, run: int) -> None:
+    """Multiply each `run` of the 1-D values by its scale; the last run may be short.
+
+    Copies of the scales take less time than broadcasting over runs of 64.
+    """
+    step = max(1, _SCALED // run)
+    for first in range(0, len(scales), step):
+        part = values[first * run : (first + step) * run]
+        part *= np.repeat(scales[first : first + step], run)[: len(part)]

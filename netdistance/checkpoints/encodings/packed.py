@@ -24,10 +24,11 @@ Codes = NDArray[np.uint8]
 Band = tuple[Any, ...]
 
 WORD = 32
-# decoded at a time: 256 KiB of float32 and its scales stay in a cache of 1 MiB
+# scaled at a time: 512 KiB of float32 and its scales fit a cache of 1 MiB
 _CHUNK_ELEMENTS = 1 << 17
-# of a matrix whose columns are wanted: so much is held turned round, and so much is read at a time
-_BAND_WORDS, _READ_WORDS = 1 << 21, 1 << 18
+# of a matrix whose columns are wanted: so much is held turned round, and so much is read at a time;
+# no power of two, which would put a column's words into few places of the cache
+_BAND_WORDS, _READ_WORDS = 65 << 15, 1 << 18
 
 
 class RefusedError(Exception):
@@ -77,30 +78,24 @@ class Grid:
     bits: int
     index: NDArray[Any] | None = None
 
-    def decoded(
-        self, codes: Callable[[int, int], Codes], zeros: NDArray[np.int16], scales: Floats
-    ) -> Floats:
-        """(code - zero) x scale for rows of codes(first, last), in float32; the codes are used up.
+    def decoded(self, codes: Codes, zeros: NDArray[np.int16], scales: Floats) -> Floats:
+        """(code - zero) x scale for rows of codes, in float32; the codes are used up.
 
-        zeros and scales are (rows, groups), or (rows, 1) where a row has one; a chunk of codes
-        begins at a whole number of 8 rows.
+        zeros and scales are (rows, groups), or (rows, 1) where a row has one.
         """
-        weights = np.empty((len(scales), self.columns), dtype=np.float32)
-        step = max(8, _CHUNK_ELEMENTS // max(1, self.columns) // 8 * 8)
-        for first in range(0, len(weights), step):
-            part = slice(first, min(first + step, len(weights)))
-            self._fill(weights[part], codes(part.start, part.stop), zeros[part], scales[part])
-        return weights
-
-    def _fill(self, out: Floats, codes: Codes, zeros: NDArray[np.int16], scales: Floats) -> None:
         # code - zero is exact in twice the bits of the code
         kind: Any = np.int8 if self.bits <= 4 else np.int16
-        one = zeros.flat[0]  # symmetric weights have one zero, in the middle
-        own: Any = kind(one) if (zeros == one).all() else self.spread(zeros.astype(kind))
         signed = codes.view(kind) if kind is np.int8 else codes.astype(kind)
-        signed -= own
-        np.copyto(out, signed)
-        out *= self.spread(scales)
+        one = zeros.flat[0]  # symmetric weights have one zero, in the middle
+        signed -= kind(one) if (zeros == one).all() else self.spread(zeros.astype(kind))
+        weights = np.empty(codes.shape, dtype=np.float32)
+        step = max(1, _CHUNK_ELEMENTS // max(1, self.columns))
+        for first in range(0, len(weights), step):
+            part = slice(first, first + step)
+            out = weights[part]
+            np.copyto(out, signed[part])
+            out *= self.spread(scales[part])
+        return weights
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
         """(rows, groups) as (rows, columns), or (rows, 1) where there is one group."""
