@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,6 +28,9 @@ def frontier_figure(report: Report) -> Figure:
         axes.text(0.5, 0.5, "No deviation was measured.", ha="center", va="center")
         axes.set_axis_off()
         return figure
+    best = undominated(rows)
+    axes.plot([size for size, _ in best], [moved for _, moved in best], color=_MIXED, linewidth=1.2,
+              label="frontier, measured")  # fmt: skip
     _mixtures(axes, [row for row in rows if name_of(row.assignment) is None])
     _uniform(axes, [row for row in rows if name_of(row.assignment) is not None])
     for row in rows:
@@ -43,6 +50,14 @@ def frontier_figure(report: Report) -> Figure:
     return figure
 
 
+def undominated(rows: Sequence[FrontierRow]) -> list[tuple[float, float]]:
+    """Bits per weight and deviation of what nothing smaller or equal in size beats, by size."""
+    places = sorted((row.bits_per_weight, point(row.deviation) or 0.0) for row in rows)
+    least = itertools.accumulate((moved for _, moved in places), min)
+    before = itertools.chain((math.inf,), least)
+    return [place for place, so_far in zip(places, before, strict=False) if place[1] < so_far]
+
+
 def _budget(report: Report) -> float | None:
     budget = report.provenance["settings"].get("budget")
     if budget is None:
@@ -58,17 +73,17 @@ def _mixtures(axes: Axes, rows: list[FrontierRow]) -> None:
     values = [point(row.deviation) or 0.0 for row in rows]
     errors = [row.deviation.stderr if isinstance(row.deviation, Estimate) else 0.0 for row in rows]
     axes.errorbar(
-        sizes, values, yerr=errors, fmt="o-", color=_MIXED, markersize=4, capsize=2,
+        sizes, values, yerr=errors, fmt="o", color=_MIXED, markersize=4, capsize=2,
         label="mixtures, measured",
     )  # fmt: skip
     predicted = [(row.bits_per_weight, value) for row in rows if (value := point(row.predicted))]
     axes.plot(
         [size for size, _ in predicted],
         [value for _, value in predicted],
-        "--",
+        "x",
         color=_MIXED,
-        linewidth=0.9,
-        label="as if independent",
+        markersize=6,
+        label="mixtures, predicted",
     )
 
 
