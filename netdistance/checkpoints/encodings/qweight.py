@@ -96,7 +96,7 @@ def group_of(inputs: int, groups: int, size: object) -> int:
             raise RefusedError(
                 f"the configuration says groups of {size}, and {inputs} inputs have {groups} scales"
             )
-        return group
+        return min(group, inputs)
     if inputs % groups:
         raise RefusedError(f"{inputs} inputs are not {groups} groups of one size")
     return inputs // groups
