@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,24 @@ def _reason(path: Path) -> str:
     with open_checkpoint(path) as checkpoint:
         assert checkpoint.specs["l.bias"].unreadable is None
         return str(checkpoint.specs[NAME].unreadable)
+
+
+@pytest.mark.parametrize("part", ["absmax", "quant_map", "nested_absmax", "nested_quant_map"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_table_may_have_a_second_axis_of_one(part: str, axis: int, tmp_path: Path) -> None:
+    path, expected = write_4bit(tmp_path, (256, 128), nested=True)
+    tensors = load_file(path)
+    tensors[f"{NAME}.{part}"] = tensors[f"{NAME}.{part}"].unsqueeze(axis)
+    save_file(tensors, path)
+    with open_checkpoint(path) as checkpoint:
+        assert (checkpoint.read(NAME) == expected[NAME]).all()
+
+
+def test_a_single_row_is_not_decoded_at_once(tmp_path: Path) -> None:
+    path, _ = write_4bit(tmp_path, (1, 1 << 21), nested=False)
+    with open_checkpoint(path) as checkpoint:
+        tracemalloc.start()
+        assert sum(block.size for block in checkpoint.blocks(NAME)) == 1 << 21
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 6e6  # the row takes 8.4 MB
