@@ -91,7 +91,7 @@ def test_damaged_parts_are_refused_with_a_reason(case: Case, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_part_without_data_is_a_row_with_its_reason(case: Case, tmp_path: Path) -> None:
-    path, expected = case.write(tmp_path)
+    path, _ = case.write(tmp_path)
     written = path if path.is_file() else path / "model.safetensors"
     if written.suffix != ".safetensors":
         pytest.skip("this format has no tensors without data")
