@@ -169,7 +169,7 @@ class PairSums:
             elements=a.size,
             changed=changed,
             # float32 is half as much to pass over, and float16 slower
-            max_abs_a=_largest(a if a.dtype == np.float32 else x, is_complex),
+            max_abs_a=_largest(x if is_complex or a.dtype != np.float32 else a, is_complex),
             max_abs_difference=_largest(y, is_complex),
             a=squares_a,
             b=squares_b,
@@ -243,7 +243,7 @@ def _largest(difference: NDArray[Any], is_complex: bool) -> float:
 
 def _halved_difference(x: Floats, b: NDArray[Any]) -> SumOfSquares:
     """The squares of b - x where that exceeds float64, though both sides are finite."""
-    _, y, _ = Workspace().load(b, b)
+    y = b.astype(np.complex128 if x.size > b.size else np.float64).view(np.float64)
     half = SumOfSquares._of(0.5 * y - 0.5 * x)
     assert half is not None
     return SumOfSquares(half.leaves, half.exponent + 1)

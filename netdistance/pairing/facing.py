@@ -27,6 +27,7 @@ def facing(
     # what is left out is left out of what was found: a fused tensor is told by all of its parts
     whole = [renamed(s, replace(r, only=(), skip=())) for s, r in zip((a, b), rules, strict=True)]
     view, found = converted(whole[0], whole[1])
+    view.notes += found.notes
     left, right = filtered(whole[0], rules[0]), filtered(view, rules[1])
     ambiguous = tuple(unclear for unclear in found.ambiguous if unclear.name in left.specs)
     return left, right, replace(found, ambiguous=ambiguous)

@@ -122,10 +122,18 @@ def encoded(
 ) -> Encoded:
     """The tensor `name` of float32 numbers that `parts` make; without `rows`, say why not.
 
+    It cannot be decoded either where one of the parts has no numbers to be had.
     `label` is how it is stored, such as "fp8 block 128 x 128", and `decoding` the formula; `width`
     as of Encoded.
     """
+    unreadable = broken_part(stored, parts) or unreadable
     spec = TensorSpec(
         name, shape, label, stored.nbytes(parts), unreadable, decoding=decoding, values="F32"
     )
     return Encoded(spec, parts, None if unreadable else rows, width)
+
+
+def broken_part(stored: Stored, parts: tuple[str, ...]) -> str | None:
+    """Why the first of these that cannot be read cannot, None where all can."""
+    reasons = ((part, stored.specs[part].unreadable) for part in parts)
+    return next((f"{part!r} {reason}" for part, reason in reasons if reason is not None), None)

@@ -10,7 +10,6 @@ bitsandbytes/functional.py (0.50); Dettmers et al., QLoRA, arXiv 2305.14314.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -56,7 +55,8 @@ def _encoded(stored: Stored, name: str, kind: str) -> Encoded:
         parts,
         label=f"bitsandbytes {kind}, blocks of {state.block}{', nested' if nested else ''}",
         decoding=_NESTED_DECODING if nested else _DECODING,
-        rows=_Packed(stored, name, state).rows,
+        rows=_Packed(stored, name, state).numbers,
+        width=1,  # blocks run on over the ends of rows
     )
 
 
@@ -65,20 +65,17 @@ class _Packed:
 
     def __init__(self, stored: Stored, name: str, state: QuantState) -> None:
         self._stored, self._name, self._state = stored, name, state
-        self._columns = max(1, math.prod(state.shape[1:]))
 
-    def rows(self, first: int, last: int) -> Floats:
-        """As Rows: the blocks that hold them are decoded whole."""
-        start, stop = first * self._columns, last * self._columns
+    def numbers(self, start: int, stop: int) -> Floats:
+        """As Rows, of one number each: the blocks that hold them are decoded whole."""
         block = self._state.block
         bands = range(start // block, -(-stop // block))
-        table = two_floats(self._stored.file.read(f"{self._name}.quant_map"), first="high")
+        table = two_floats(self._stored.span(f"{self._name}.quant_map", 0, 16), first="high")
         end = min(bands.stop * block // 2, self._stored.specs[self._name].elements)
         codes = self._stored.span(self._name, bands.start * block // 2, end)
         values = nibble_pairs(codes, table)
         scale_runs(values, self._absmax(bands), block)
-        own = values[start - bands.start * block : stop - bands.start * block]
-        return own.reshape(last - first, self._columns)
+        return values[start - bands.start * block : stop - bands.start * block, None]
 
     def _absmax(self, blocks: range) -> Floats:
         stored = self._stored.span(f"{self._name}.absmax", blocks.start, blocks.stop)
@@ -88,7 +85,7 @@ class _Packed:
         first = blocks.start // nested.block
         last = -(-blocks.stop // nested.block)
         scales = self._stored.span(f"{self._name}.nested_absmax", first, last)
-        table: Floats = self._stored.file.read(f"{self._name}.nested_quant_map")
+        table: Floats = self._stored.span(f"{self._name}.nested_quant_map", 0, 256)
         place = np.arange(blocks.start, blocks.stop) // nested.block - first
         absmax: Floats = table[stored] * scales[place] + np.float32(nested.offset)
         return absmax

@@ -21,6 +21,7 @@ from netdistance.checkpoints.encodings.packed import (
     Grid,
     RefusedError,
     refused,
+    require_readable,
     require_shape,
     unpacked,
     words_for,
@@ -85,6 +86,7 @@ def _of_packed(stored: Stored, name: str) -> Encoded:
     own = (name + _PACKED, *(f"{name}.{part}" for part in _COMPANIONS))
     parts = tuple(part for part in own if part in stored.specs)
     try:
+        require_readable(stored, parts)
         packed = _planned(stored, name)
     except RefusedError as reason:
         return refused(stored, f"{name}.weight", parts, "pack-quantized", str(reason))

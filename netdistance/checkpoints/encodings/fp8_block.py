@@ -47,7 +47,8 @@ def _encoded(stored: Stored, name: str) -> Encoded:
         own = file.tile(scale, bands, slice(0, scales[1])).astype(np.float32)
         for band in range(bands.start, bands.stop):
             part = codes[max(band * block[0] - first, 0) : (band + 1) * block[0] - first]
-            part *= np.repeat(own[band - bands.start], block[1])[: shape[1]]
+            width = min(block[1], shape[1])  # a configuration may claim any
+            part *= np.repeat(own[band - bands.start], width)[: shape[1]]
         return codes
 
     return encoded(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.checkpoints.encodings.base import Encoded, Floats, Stored, encoded
+from netdistance.checkpoints.encodings.base import Encoded, Floats, Stored, broken_part, encoded
 
 Words = NDArray[np.uint32]
 Codes = NDArray[np.uint8]
@@ -157,6 +157,12 @@ def refused(
         name = parts[0]
     shape = stored.specs[parts[0]].shape
     return encoded(stored, name, shape, parts, label=label, decoding="none", unreadable=reason)
+
+
+def require_readable(stored: Stored, parts: tuple[str, ...]) -> None:
+    """Refuse parts without numbers, before any of them is looked at."""
+    if (broken := broken_part(stored, parts)) is not None:
+        raise RefusedError(broken)
 
 
 def require_float(stored: Stored, name: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from netdistance.checkpoints.encodings.base import Stored
-from netdistance.checkpoints.encodings.packed import RefusedError, require_float
+from netdistance.checkpoints.encodings.packed import RefusedError, require_float, require_readable
 
 SUFFIX = ".qweight"
 _NAMES = ("qweight", "qzeros", "scales", "g_idx")
@@ -66,6 +66,7 @@ class Layer:
             if spec.encoding != "I32":
                 raise RefusedError(f"{spec.name!r} is {spec.encoding}, expected I32")
         require_float(self.stored, f"{self.name}.scales")
+        require_readable(self.stored, self.parts)
         if f"{self.name}.weight" in self.stored.specs:
             raise RefusedError(f"'{self.name}.weight' stands in the file beside it")
         groups, outputs = self.shape("scales")
@@ -96,7 +97,7 @@ def group_of(inputs: int, groups: int, size: object) -> int:
             raise RefusedError(
                 f"the configuration says groups of {size}, and {inputs} inputs have {groups} scales"
             )
-        return group
+        return min(group, inputs)
     if inputs % groups:
         raise RefusedError(f"{inputs} inputs are not {groups} groups of one size")
     return inputs // groups

@@ -73,7 +73,7 @@ def layout_of(stored: Stored, name: str, shape: tuple[int, int], schemes: Scheme
     if len(scales) == 2 and scales[0] == shape[0] and scales[1]:
         return Layout(shape, 1, _group(shape[1], scales[1], schemes))
     for block in (*schemes.blocks, _FP8_BLOCK):
-        layout = Layout(shape, *block)
+        layout = Layout(shape, min(block[0], shape[0]), min(block[1], shape[1]))
         if layout.grid == scales:
             return layout
     raise RefusedError(f"{name!r} has shape {scales}, which no way of sharing gives for {shape}")
@@ -83,7 +83,7 @@ def _group(inputs: int, groups: int, schemes: Schemes) -> int:
     said = schemes.sizes("group_size")
     fit = [size for size in sorted(said) if -(-inputs // size) == groups]
     if fit:
-        return fit[0]
+        return min(fit[0], inputs)
     if said:
         sizes = " or ".join(map(str, sorted(said)))
         raise RefusedError(

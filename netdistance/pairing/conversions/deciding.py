@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ FITS = 0.5
 _CLEAR = 2.0
 # layers that are looked at of a module, rows of each, and numbers at least
 _MOST_LAYERS, _ROWS, _NUMBERS = 8, 16, 2048
+# samples that are held: 16 MiB of float32
+_MOST_REMEMBERED = 2048
 # in two layers, as far as what is not worth more of a look
 _HOPELESS = 0.75
 
@@ -46,7 +49,7 @@ class Decision:
     alike: tuple[Candidate, ...] = ()
 
 
-def decide(a: Checkpoint, target: Target, candidates: Iterable[Candidate]) -> Decision:
+def decide(own: Sampler, target: Target, candidates: Iterable[Candidate]) -> Decision:
     """The candidate that fits and stands clear of every other.
 
     Where a's numbers are all the same they tell nothing of another module's: then none is chosen.
@@ -54,7 +57,6 @@ def decide(a: Checkpoint, target: Target, candidates: Iterable[Candidate]) -> De
     Raises:
         CheckpointError: a file cannot be read.
     """
-    own = Sampler(a)
     one_of_each = {candidate.key: candidate for candidate in candidates}.values()
     scored = [(score_of(own, target, candidate), candidate) for candidate in one_of_each]
     scored.sort(key=lambda pair: pair[0].distance)
@@ -69,7 +71,10 @@ def decide(a: Checkpoint, target: Target, candidates: Iterable[Candidate]) -> De
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """The reference, with what was sampled of it: every candidate is held against the same."""
+    """The reference, with what was sampled of it: every candidate is held against the same.
+
+    What tensors of the other file hold is remembered too, where they are read as they lie.
+    """
 
     a: Checkpoint
     taken: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
@@ -84,6 +89,10 @@ class _Remembered:
     inner: Stored
     taken: dict[Hashable, NDArray[Any]]
 
+    def beside(self, read: Matrix) -> Matrix:
+        """What it is held against, remembered too where that costs no more than one sample."""
+        return _Remembered(read, self.taken) if isinstance(read, Stored) else read
+
     @property
     def shape(self) -> tuple[int, int]:
         return self.inner.shape
@@ -93,10 +102,15 @@ class _Remembered:
         return self.inner.specs
 
     def take(self, rows: Index, columns: Index) -> NDArray[Any]:
-        key = self.inner.spec.name, self.inner.columns, rows.tobytes(), columns.tobytes()
-        if key not in self.taken:
-            self.taken[key] = self.inner.take(rows, columns)
-        return self.taken[key]
+        inner = self.inner
+        spans = rows.tobytes(), columns.tobytes()
+        key = id(inner.file), inner.spec.name, inner.columns, *spans
+        if (known := self.taken.get(key)) is not None:
+            return known
+        sample = inner.take(rows, columns)
+        if len(self.taken) < _MOST_REMEMBERED:
+            self.taken[key] = sample
+        return sample
 
 
 def score_of(own: Sampler, target: Target, candidate: Candidate) -> Score:
@@ -151,18 +165,24 @@ def sampled(own: Matrix, reading: Reading) -> Score:
 
 def _of_stratum(own: Matrix, read: Matrix, stratum: Stratum) -> Score:
     across = own.shape[0] if stratum.columns else own.shape[1]
-    # always the same draw: what is found is the same in every run
-    draw = np.random.default_rng(0)
-    count = min(stratum.count, max(_ROWS, _NUMBERS // across))
-    picked = stratum.place(np.sort(draw.choice(stratum.count, count, replace=False)))
-    width = min(across, _NUMBERS // _ROWS)
-    first = int(draw.integers(across - width + 1))
-    beside = np.arange(first, first + width)
+    drawn, beside = _draw(stratum.count, across)
+    picked = stratum.place(drawn)
+    read = own.beside(read) if isinstance(own, _Remembered) else read
     rows, columns = (beside, picked) if stratum.columns else (picked, beside)
     x, y = (side.take(rows, columns).astype(np.float64) for side in (own, read))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return Score(math.inf, telling=False)
     return _distance(x, y)
+
+
+@lru_cache(maxsize=256)
+def _draw(count: int, across: int) -> tuple[Index, Index]:
+    """Rows of so many, and columns of those across: the same in every run."""
+    draw = np.random.default_rng(0)
+    rows = draw.choice(count, min(count, max(_ROWS, _NUMBERS // across)), replace=False)
+    width = min(across, _NUMBERS // _ROWS)
+    first = int(draw.integers(across - width + 1))
+    return np.sort(rows), np.arange(first, first + width)
 
 
 def _distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> Score:

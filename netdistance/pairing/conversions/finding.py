@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,9 @@ from netdistance.report.document import Ambiguous
 
 # of the readings that fit alike, so many are named
 _MOST_LISTED = 8
+# readings that are looked at in all, a millisecond each, and where they are only to be suggested:
+# a language model has some hundreds; a network whose layers are not numbered has their square
+MOST_TRIED, MOST_SUGGESTED = 1 << 17, 1 << 11
 # a tied head is asked for last: it is another tensor, read twice
 CONVERSIONS: tuple[Conversion, ...] = (
     *(RENAMED, TRANSPOSED, ROTARY, NORM_PLUS_ONE, SPLIT, JOINED),
@@ -47,14 +51,17 @@ class Conversions:
 
     matches: Mapping[str, Match] = field(default_factory=dict)
     ambiguous: tuple[Ambiguous, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def converted(a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, Conversions]:
+def converted(
+    a: Checkpoint, b: Checkpoint, *, most: int | None = None
+) -> tuple[Checkpoint, Conversions]:
     """A view of b that offers a's names, and how each tensor of it was found.
 
     b itself where nothing is to be converted. Samples of both files are read, never a whole tensor.
-    What no reading explains, or more than one does, keeps b's name and numbers. Closing the view
-    closes b.
+    What no reading explains, or more than one does, keeps b's name and numbers. After `most`
+    readings the search ends, which is noted. Closing the view closes b.
 
     Raises:
         CheckpointError: a file cannot be read.
@@ -62,7 +69,8 @@ def converted(a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, Conversions]:
     heads = renamed_heads(a, b)
     names = {heads.get(old, old): old for old in b.specs}
     situation = situation_of(a, b, names)
-    decisions = {p: _decided(a, target, situation) for p, target in situation.targets.items()}
+    search = _Search(a, situation, MOST_TRIED if most is None else most)
+    decisions = {p: search.decided(target) for p, target in situation.targets.items()}
     chosen, clashing = _exclusive(decisions)
     found = Found(situation, names)
     for pattern, candidate in chosen.items():
@@ -73,8 +81,8 @@ def converted(a: Checkpoint, b: Checkpoint) -> tuple[Checkpoint, Conversions]:
     found.leave_out_tied()
     ambiguous = tuple(_ambiguous(situation, decisions, clashing))
     if not found.changes:
-        return b, Conversions(ambiguous=ambiguous)
-    return found.view(), Conversions(found.matches, ambiguous)
+        return b, Conversions({}, ambiguous, search.notes)
+    return found.view(), Conversions(found.matches, ambiguous, search.notes)
 
 
 def suggest_conversions(a: Checkpoint, b: Checkpoint) -> str | None:
@@ -83,7 +91,7 @@ def suggest_conversions(a: Checkpoint, b: Checkpoint) -> str | None:
     Raises:
         CheckpointError: a file cannot be read.
     """
-    _, found = converted(a, b)
+    _, found = converted(a, b, most=MOST_SUGGESTED)
     more = len(found.matches)
     return f"Try --conversions, which would match {more:,} more" if more else None
 
@@ -111,9 +119,31 @@ def _parted(specs: Mapping[str, TensorSpec], alike: set[str]) -> tuple[Modules, 
     return within, modules_of((name, spec) for name, spec in specs.items() if name not in alike)
 
 
-def _decided(a: Checkpoint, target: Target, situation: Situation) -> Decision:
-    proposals = (c.propose(target, situation) for c in CONVERSIONS if c is not TIED_HEAD)
-    return decide(a, target, (candidate for found in proposals for candidate in found))
+class _Search:
+    """Decides one module after the other, as long as there are readings left to be tried."""
+
+    def __init__(self, a: Checkpoint, situation: Situation, most: int) -> None:
+        self._own, self._situation, self._most, self._left = Sampler(a), situation, most, most
+        self._skipped = 0
+
+    def decided(self, target: Target) -> Decision:
+        """What is decided of it; nothing where not all of its readings can be tried."""
+        proposals = (c.propose(target, self._situation) for c in CONVERSIONS if c is not TIED_HEAD)
+        every = (candidate for found in proposals for candidate in found)
+        candidates = list(itertools.islice(every, self._left + 1))
+        if len(candidates) > self._left:
+            self._left, self._skipped = 0, self._skipped + 1
+            return Decision()
+        self._left -= len(candidates)
+        return decide(self._own, target, candidates)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That the search ended early, where it did."""
+        if not self._skipped:
+            return ()
+        of = f"{self._skipped:,} of {len(self._situation.targets):,} modules"
+        return (f"conversions: {of} were not looked for after {self._most:,} readings",)
 
 
 def _exclusive(decisions: Mapping[str, Decision]) -> tuple[dict[str, Candidate], set[str]]:

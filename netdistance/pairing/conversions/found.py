@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.pairing.conversions.base import Candidate, Match, Reading, Situation, Target
-from netdistance.pairing.conversions.deciding import decide, sampled
+from netdistance.pairing.conversions.deciding import Sampler, decide, sampled
 from netdistance.pairing.conversions.modules import Layers, shape_of
 from netdistance.pairing.conversions.one_to_one import TIED_HEAD, is_embedding
 from netdistance.pairing.conversions.view import ConvertedCheckpoint, Offered
@@ -66,7 +66,7 @@ class Found:
     def add_tied(self, a: Checkpoint, target: Target) -> None:
         """Take an embedding of b for a module of a that it fits, beside its own."""
         situation = replace(self._situation, paired=self._embeddings)
-        chosen = decide(a, target, TIED_HEAD.propose(target, situation)).chosen
+        chosen = decide(Sampler(a), target, TIED_HEAD.propose(target, situation)).chosen
         for indices, tensors in target.layers.items() if chosen is not None else ():
             for kind, spec in tensors.items():
                 reading = None if chosen is None else chosen.read(indices, kind)

@@ -25,7 +25,7 @@ from netdistance.pairing.conversions.matrices import (
     Turned,
     one_part,
 )
-from netdistance.pairing.conversions.modules import Indices, Layers, parent_of, shape_of
+from netdistance.pairing.conversions.modules import Indices, Layers, Modules, parent_of, shape_of
 
 # query, key and value; of more siblings than this no three are tried
 _MOST_PARTS, _MOST_SIBLINGS = 3, 8
@@ -36,7 +36,8 @@ def _split(target: Target, situation: Situation) -> Iterator[Candidate]:
     shape = shape_of(target.layers)
     if len(shape) != 2:
         return
-    siblings = {p: other.layers for p, other in situation.targets.items()}
+    modules = {p: other.layers for p, other in situation.targets.items()}
+    siblings = next(f for f in _families(modules) if target.pattern in f)
     for pattern, layers in situation.sources(target):
         experts = _experts(target.layers, layers)
         stored = shape_of(layers)[1:] if experts else shape_of(layers)
@@ -54,12 +55,11 @@ def _split(target: Target, situation: Situation) -> Iterator[Candidate]:
 
 
 def _seats(
-    target: Target, siblings: dict[str, Layers], rows: int, least: int
+    target: Target, siblings: Modules, rows: int, least: int
 ) -> Iterator[tuple[Fusion, int]]:
     """Ways in which this module may be part of so many rows, beside siblings; each seat once."""
     seen = set()
-    orders = _orders(target.pattern, siblings, least)
-    for chosen in (order for order in orders if target.pattern in order):
+    for chosen in (order for order in _orders(siblings, least) if target.pattern in order):
         sizes = [_rows(siblings[p]) for p in chosen]
         part = chosen.index(target.pattern)
         for fusion in fusions(sizes) if sum(sizes) == rows else ():
@@ -69,20 +69,21 @@ def _seats(
                 yield fusion, part
 
 
-def _orders(pattern: str, modules: dict[str, Layers], least: int) -> Iterator[tuple[str, ...]]:
-    """Siblings of a module in every order, of one width and in the same layers."""
-    own = modules[pattern]
-    alike = [
-        p
-        for p, layers in modules.items()
-        if parent_of(p) == parent_of(pattern)
-        and layers.keys() == own.keys()
-        and len(shape_of(layers)) == 2
-        and shape_of(layers)[1] == shape_of(own)[1]
-    ]
+def _families(modules: Modules) -> list[Modules]:
+    """Matrices by who are siblings: in one module, of one width and in the same layers."""
+    families: dict[object, Modules] = {}
+    for pattern, layers in modules.items():
+        if len(shape := shape_of(layers)) == 2:
+            key = parent_of(pattern), shape[1], frozenset(layers)
+            families.setdefault(key, {})[pattern] = layers
+    return list(families.values())
+
+
+def _orders(family: Modules, least: int) -> Iterator[tuple[str, ...]]:
+    """Siblings in every order; of too many none."""
     for count in range(least, _MOST_PARTS + 1):
-        if len(alike) <= _MOST_SIBLINGS:
-            yield from itertools.permutations(alike, count)
+        if len(family) <= _MOST_SIBLINGS:
+            yield from itertools.permutations(family, count)
 
 
 def _rows(layers: Layers) -> int:
@@ -145,14 +146,14 @@ def _joined(target: Target, situation: Situation) -> Iterator[Candidate]:
         return
     for turned in (False, True):
         rows, columns = shape[-2:][::-1] if turned else shape[-2:]
-        for chosen in _sets(modules):
+        fitting = {p: m for p, m in modules.items() if _fits(m, rows, columns)}
+        for chosen in (order for f in _families(fitting) for order in _orders(f, 1)):
             parts = [modules[p] for p in chosen]
             experts = len(shape) == 3
             if (len(chosen) == 1 and not experts) or (experts != bool(_stacked(target, parts))):
                 continue
             sizes = [_rows(layers) for layers in parts]
-            widths = {shape_of(layers)[1] for layers in parts}
-            if sum(sizes) != rows or widths != {columns}:
+            if sum(sizes) != rows:
                 continue
             for fusion in fusions(sizes):
                 pieces = _Pieces(situation, tuple(parts), experts, turned, fusion)
@@ -166,12 +167,10 @@ def _stacked(target: Target, parts: list[Layers]) -> bool:
     return all(_experts(layers, target.layers) for layers in parts)
 
 
-def _sets(modules: dict[str, Layers]) -> Iterator[tuple[str, ...]]:
-    """Siblings among these modules, in every order."""
-    for pattern, layers in modules.items():
-        if len(shape_of(layers)) == 2:
-            orders = _orders(pattern, modules, 1)
-            yield from (chosen for chosen in orders if chosen[0] == pattern)
+def _fits(layers: Layers, rows: int, columns: int) -> bool:
+    """Whether it may be a part of so many rows."""
+    shape = shape_of(layers)
+    return len(shape) == 2 and shape[0] <= rows and shape[1] == columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from netdistance.checkpoints import open_checkpoint
+from netdistance.checkpoints.encodings import bitsandbytes_4bit
 from tests.formats.encodings.bitsandbytes_cases import NAME, change_state, drop, write_4bit
 
 
@@ -77,3 +78,26 @@ def _reason(path: Path) -> str:
     with open_checkpoint(path) as checkpoint:
         assert checkpoint.specs["l.bias"].unreadable is None
         return str(checkpoint.specs[NAME].unreadable)
+
+
+@pytest.mark.parametrize("part", ["absmax", "quant_map", "nested_absmax", "nested_quant_map"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_table_may_have_a_second_axis_of_one(part: str, axis: int, tmp_path: Path) -> None:
+    path, expected = write_4bit(tmp_path, (256, 128), nested=True)
+    tensors = load_file(path)
+    tensors[f"{NAME}.{part}"] = tensors[f"{NAME}.{part}"].unsqueeze(axis)
+    save_file(tensors, path)
+    with open_checkpoint(path) as checkpoint:
+        assert (checkpoint.read(NAME) == expected[NAME]).all()
+
+
+def test_a_single_row_is_not_decoded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = write_4bit(tmp_path, (1, 1 << 21), nested=False)
+    decode, sizes = bitsandbytes_4bit.nibble_pairs, []
+    spy = lambda codes, table: sizes.append(codes.size) or decode(codes, table)  # noqa: E731
+    monkeypatch.setattr(bitsandbytes_4bit, "nibble_pairs", spy)
+    with open_checkpoint(path) as checkpoint:
+        assert sum(block.size for block in checkpoint.blocks(NAME)) == 1 << 21
+    assert sum(sizes) == 1 << 20 and max(sizes) <= 1 << 18

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import netdistance
 from netdistance.checkpoints import open_checkpoint
@@ -85,3 +87,17 @@ def test_damaged_parts_are_refused_with_a_reason(case: Case, tmp_path: Path) -> 
     with open_checkpoint(path) as checkpoint:
         reasons = [spec.unreadable for spec in checkpoint.specs.values() if spec.unreadable]
     assert reasons
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_part_without_data_is_a_row_with_its_reason(case: Case, tmp_path: Path) -> None:
+    path, _ = case.write(tmp_path)
+    written = path if path.is_file() else path / "model.safetensors"
+    if written.suffix != ".safetensors":
+        pytest.skip("this format has no tensors without data")
+    tensors = load_file(written)
+    for name in tensors.keys() - {"l.bias"}:
+        torch.save({**tensors, name: tensors[name].to("meta")}, tmp_path / "odd.bin")
+        with open_checkpoint(tmp_path / "odd.bin") as checkpoint:
+            reasons = [spec.unreadable or "" for spec in checkpoint.specs.values()]
+        assert sum("has no data" in reason for reason in reasons) == 1, name

@@ -133,6 +133,16 @@ def test_other_shapes_are_refused(a: tuple[int, ...], b: tuple[int, ...]) -> Non
         PairSums.of(np.ones(a), np.ones(b))
 
 
+@pytest.mark.parametrize("elements", [1, 4, 7])
+def test_real_numbers_face_complex_ones(elements: int) -> None:
+    real = np.full(elements, 3, np.float32)
+    for a, b in ((real, real + 4j), (real + 4j, real)):
+        sums = PairSums.of(a, b)
+        assert sums.max_abs_a == abs(a[0]) and sums.max_abs_difference == 4.0
+    large = np.full(elements, 1e308)
+    assert PairSums.of(large * (1 + 1j), -large).difference.norm == math.inf
+
+
 def test_complex_numbers_count_once_and_differ_by_their_modulus() -> None:
     sums = PairSums.of(np.array([1 + 1j, 2j]), np.array([4 + 5j, 2j]))
     assert (sums.elements, sums.changed, sums.max_abs_difference) == (2, 1, 5.0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from safetensors.numpy import save_file
 
 from netdistance import CompareOptions, compare
 from netdistance.checkpoints import open_checkpoint
-from netdistance.pairing.conversions import Conversions, converted
+from netdistance.errors import NothingComparableError
+from netdistance.pairing.conversions import Conversions, converted, finding
 from netdistance.report.document import Report
 from tests.cases.conversions import Arrays, drawn, grouped_query, meta_rows, rotary
 
@@ -182,3 +185,35 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
         [sys.executable, "-c", PEAK, *map(str, files)], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 100
+
+
+def many_modules(count: int) -> tuple[Arrays, Arrays]:
+    a = {f"m{i}.weight": drawn(DRAW(i), 8, 8) for i in range(count)}
+    return a, {name.replace("m", "k"): value for name, value in a.items()}
+
+
+def test_a_search_without_end_is_cut_short_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = many_modules(12)
+    monkeypatch.setattr(finding, "MOST_TRIED", 100)
+    with open_checkpoint(a) as file_a, open_checkpoint(b) as file_b:
+        view, found = converted(file_a, file_b)
+        assert 0 < len(found.matches) < 12
+        assert all(np.array_equal(view.read(name), a[name]) for name in found.matches)
+        assert f"{12 - len(found.matches)} of 12 modules" in found.notes[0]
+    assert any("12 modules" in note for note in compared(a, b).provenance["files"][1]["notes"])
+
+
+def test_what_is_only_suggested_looks_at_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    decide = finding.decide
+
+    def counted(own: Any, target: Any, candidates: Iterable[Any]) -> Any:
+        listed = list(candidates)
+        tried.extend(candidate.label for candidate in listed)
+        return decide(own, target, listed)
+
+    monkeypatch.setattr(finding, "decide", counted)
+    a, b = many_modules(60)
+    with pytest.raises(NothingComparableError):
+        compare(a, b)
+    assert 0 < len(tried) <= finding.MOST_SUGGESTED
