@@ -28,7 +28,7 @@ class Grid:
     `name` is the format for a report, such as int4 or bf16. Scales are shared by `group` elements
     along a row, None where each number has its own exponent or a whole row shares one; by `band`
     rows where blocks have rows. `calibrated`: the quantisers that write this container accept a
-    larger change of weights for a smaller one of outputs.
+    larger change of weights for a smaller one of outputs. `flat`: groups run on from row to row.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Grid:
     group: int | None = None
     band: int = 1
     calibrated: bool = False
+    flat: bool = False
 
     @property
     def segment(self) -> int:
