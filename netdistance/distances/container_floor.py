@@ -173,7 +173,10 @@ class _Tile:
         def added(values: Floats) -> Floats:
             return np.add.reduceat(values, starts, axis=1)
 
-        distance, floor, energy = added(moved * moved), added(own * own), added(a * a)
+        cost = own * own
+        if grid.spacing is not None:
+            cost = np.maximum(cost, grid.spacing(a) ** 2 / 12.0)
+        distance, floor, energy = added(moved * moved), added(cost), added(a * a)
         along, shift = np.abs(added(a * beyond)), np.abs(added(beyond))
         largest = np.maximum.reduceat(np.abs(a), starts, axis=1)
         spread = _spread(np.sqrt(floor / lengths), largest)

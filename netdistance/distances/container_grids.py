@@ -29,6 +29,7 @@ class Grid:
     along a row, None where each number has its own exponent or a whole row shares one; by `band`
     rows where blocks have rows. `calibrated`: the quantisers that write this container accept a
     larger change of weights for a smaller one of outputs. `flat`: groups run on from row to row.
+    `spacing` is between a number and the next: arithmetic in such a type rounds what it holds too.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Grid:
     band: int = 1
     calibrated: bool = False
     flat: bool = False
+    spacing: Round | None = None
 
     @property
     def segment(self) -> int:
@@ -183,6 +185,11 @@ def to_float32(values: Floats) -> Floats:
     """To the nearest float32."""
     with np.errstate(over="ignore", under="ignore"):
         return values.astype(np.float32).astype(np.float64)
+
+
+def float32_spacing(values: Floats) -> Floats:
+    """From each magnitude, as a float32, to the next."""
+    return np.spacing(np.abs(to_float32(values)).astype(np.float32)).astype(np.float64)
 
 
 BF16 = floating(7, -126, 3.3895313892515355e38)

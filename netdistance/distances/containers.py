@@ -23,7 +23,7 @@ _GGML: dict[str, tuple[int, int, Callable[[], grids.Round]]] = {
 }
 # the grids of element types that need no scale; F64 has no floor
 PLAIN: dict[str, Grid] = {
-    "F32": Grid("fp32", grids.to_float32),
+    "F32": Grid("fp32", grids.to_float32, spacing=grids.float32_spacing),
     "F16": Grid("fp16", grids.FP16),
     "BF16": Grid("bf16", grids.BF16),
     "F8_E4M3": Grid("fp8", grids.E4M3),
