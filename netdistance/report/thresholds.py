@@ -91,7 +91,7 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
     for row in report.deviation or ():
         values.setdefault(row.measure, []).append((row.measure, row.value))
     # where no layer moved or none is worth keeping, there is none of these that could fail
-    values |= {"floor": []} if report.audit is not None else {}
+    values |= {"floor": []} if report.study == "audit" else {}
     values |= {"gain": [], "deviation": []} if report.keep is not None else {}
     for where, name, value in _audit_values(report):
         values.setdefault(name, []).append((where, value))
