@@ -148,9 +148,9 @@ def rows_of(file: Checkpoint, name: str, first: int, last: int, columns: int) ->
 class _Adapted(Decoded):
     def __init__(self, base: Checkpoint, adapter: Adapter) -> None:
         targets = targets_of(base, adapter)
-        notes = (*adapter.file.notes, f"{len(targets):,} tensors of {base.path} are changed by it")
+        told = f"{len(targets):,} tensors of {base.path.name} are changed by it"
         found = {t.name: t.as_encoded(t.name in base.specs) for t in targets}
-        super().__init__(base, found, notes)
+        super().__init__(base, found, (*adapter.file.notes, told))
         self._adapter = adapter
         self.path, self.format = adapter.folder, f"LoRA adapter on {base.format}"
         self.nbytes = base.nbytes + adapter.file.nbytes

@@ -50,10 +50,7 @@ def run_simulation(
 ) -> int:
     """Simulate the schemes on BASE, write every output, and give the exit code."""
     inputs = [base, settings.get("inputs"), settings.get("targets")]
-    outputs.check(inputs)
-    if write is not None:
-        # the same care as for a report: before anything is computed
-        Outputs({"json": str(write), **outputs.targets}, everything=False).check(inputs)
+    outputs.check(inputs, checkpoint=write)
     # imported here: --help does not pay for what it does not use
     from netdistance.studies.simulate import SimulateOptions
     from netdistance.studies.simulate import simulate as run

@@ -44,14 +44,25 @@ class Outputs:
         """Whether stdout is free for text: it holds a document and nothing else where one is."""
         return _STDOUT not in self.targets.values()
 
-    def check(self, inputs: Sequence[str | os.PathLike[str] | None]) -> None:
+    def check(
+        self,
+        inputs: Sequence[str | os.PathLike[str] | None],
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
         """Refuse an output that cannot be written, before anything is computed.
 
+        `checkpoint` is a file that the study itself will write.
+
         Raises:
-            UsageError: a directory, a missing folder, an input file, one file for two outputs, or
-                an unknown figure format.
+            UsageError: a directory, a missing folder, an input file or one that stands in an input
+                folder, one file for two outputs, or an unknown figure format.
         """
         taken: set[str] = set()
+        if checkpoint is not None:
+            _check_target(Path(checkpoint), inputs)
+            _check_beside(Path(checkpoint), inputs)
+            taken.add(os.path.realpath(checkpoint))
         for option, target in self.targets.items():
             place = target
             if target != _STDOUT:
@@ -88,6 +99,13 @@ def _check_target(path: Path, inputs: Sequence[str | os.PathLike[str] | None]) -
     present = [given for given in inputs if given and path.exists() and os.path.exists(given)]
     if any(path.samefile(given) for given in present):
         raise UsageError(f"{path}: is also an input, which would be overwritten")
+
+
+def _check_beside(path: Path, inputs: Sequence[str | os.PathLike[str] | None]) -> None:
+    """Refuse a file that stands in the folder of an input: it may be one of its shards."""
+    folders = [given for given in inputs if given and os.path.isdir(given)]
+    if path.exists() and any(path.parent.samefile(folder) for folder in folders):
+        raise UsageError(f"{path}: stands in the input's folder; name another file")
 
 
 def output_options(command: Command) -> Command:

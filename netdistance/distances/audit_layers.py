@@ -20,6 +20,7 @@ _WORST: tuple[AuditVerdict, ...] = (
     "broken", "more_than_rounding", "not_compared", "rounding", "lossless",
 )  # fmt: skip
 NEEDS_MODEL = Skipped("needs --model and --inputs")
+_NO_WEIGHTS = ("I64", "BOOL")  # no quantiser stores codes in them
 _LARGE = 1 << 20  # elements, from which more than one worker pays
 
 Judged = tuple[TensorSpec | None, TensorSpec | None, TensorVerdict, float]  # a, b, and |a|
@@ -82,13 +83,18 @@ def _judge_tensors(
 
 
 def _unpaired(a: Checkpoint, b: Checkpoint, pairing: Pairing) -> list[tuple[str, Judged]]:
-    """The tensors that cannot be judged, because nothing of their shape faces them."""
+    """The tensors that cannot be judged, because nothing of their shape faces them.
+
+    Positions and counters that b leaves out are no part of its weights; coverage names them.
+    """
     found: list[tuple[str, Judged]] = []
     for side, names, specs in (
         ("a", pairing.only_a, a.specs),
         ("b", pairing.only_b, b.specs),
     ):
         for name in names:
+            if side == "a" and specs[name].encoding in _NO_WEIGHTS:
+                continue
             why = f"{name} is only in {side}"
             verdict = TensorVerdict("not_compared", why, distance=Skipped(why))
             sides = (specs[name], None) if side == "a" else (None, specs[name])

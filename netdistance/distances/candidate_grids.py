@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,13 +12,16 @@ from netdistance.checkpoints.base import Checkpoint
 from netdistance.distances import container_grids as grids
 from netdistance.distances.container_floor import rows_of
 from netdistance.distances.container_grids import Grid, in_groups
-from netdistance.distances.containers import grid_of, plain_grid
+from netdistance.distances.containers import PLAIN, grid_of
 from netdistance.pairing.match import TensorPair
 
 # levels of 4 bits in 128 elements of 32 a scale, and how many fewer values 8 bits leave than a has
 _FEW_LEVELS, _FEWER = 64, 0.6
 _LOOKED_AT, _LOOKED_WIDE, _WHOLE_ROW = 8, 1024, 1 << 15  # rows, and elements of each
+# a type, and those finer than bf16 that may have rounded what is stored in it
+_FINER = {"F64": ("F32", "F16"), "F32": ("F32", "F16")}
 _NEAR = 0.05  # of the energy of rounding: what storing the rounded numbers in bf16 may add
+_FAR = 4.0 * _NEAR  # of the first rows alone
 
 
 def candidate_grids(
@@ -32,23 +36,25 @@ def candidate_grids(
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
-    if pair.b.values is not None:
-        grid = grid_of(pair.b.encoding, largest)
-        if grid is not None:
-            yield grid, False
-            return
-    else:
-        for name in dict.fromkeys((*_own(pair), "BF16")):
-            if (grid := plain_grid(name)) is not None:
+    # what an adapter is added to was rounded, and the adapter is no rounding
+    label = pair.b.encoding.partition(" + LoRA")[0]
+    is_plain = pair.b.values is None or label in PLAIN
+    if not is_plain and (grid := grid_of(label, largest)) is not None:
+        yield grid, False
+        return
+    if is_plain:
+        for name in dict.fromkeys((*_FINER.get(label, (label,)), "BF16")):
+            if (grid := PLAIN.get(name)) is not None:
                 yield grid, False
     if len(pair.a.shape) > 1:
         yield from _shown_grids(_Look.at(a, b, pair), largest)
 
 
 def _shown_grids(look: _Look, largest: float) -> Iterator[tuple[Grid, bool]]:
-    for grid in _exact_grids(largest):
-        if look.reproduces(grid):
-            yield grid, True
+    away = [(look.away_from(grid), grid) for grid in _exact_grids(largest)]
+    # the nearest first: grids that differ in a row's last group alone are near each other
+    for _, grid in sorted((one for one in away if one[0] <= _NEAR), key=lambda one: one[0]):
+        yield grid, True
     bits = look.bits
     if bits == 4:
         for size in (32, 64, 128, None):
@@ -57,23 +63,18 @@ def _shown_grids(look: _Look, largest: float) -> Iterator[tuple[Grid, bool]]:
         yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0))), False
 
 
-def _own(pair: TensorPair) -> tuple[str, ...]:
-    """The types finer than bf16 that may have rounded it, and its own."""
-    own = pair.b.dtype.name
-    return {"F64": ("F32", "F16"), "F32": ("F32", "F16")}.get(own, (own,))
-
-
 def _exact_grids(largest: float) -> Iterator[Grid]:
     """Grids whose rounding leaves no choice: what lies on one of them by chance does not exist."""
-    yield Grid("int8", in_groups(32, grids.symmetric(8, 127.0)), 32)
-    yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0)))
     yield Grid("fp8", grids.by_scale(largest / 448.0, grids.E4M3))
     yield Grid("fp8", in_groups(None, grids.scaled(448.0, grids.E4M3)))
     yield Grid("int4", in_groups(32, grids.signed_largest(4)), 32)
-    for size in (32, 64, 128, None):
-        yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size)
-    yield Grid("nf4", in_groups(64, grids.NF4), 64)
+    yield Grid("nf4", in_groups(64, grids.NF4), 64, flat=True)
+    yield Grid("fp4", in_groups(64, grids.FP4), 64, flat=True)
     yield Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
+    for bits in (8, 7, 6, 5, 4, 3, 2):
+        for size in (16, 32, 64, 128, None):
+            code = grids.symmetric(bits, 2.0 ** (bits - 1) - 1.0)
+            yield Grid(f"int{bits}", in_groups(size, code), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +83,35 @@ class _Look:
 
     rows: tuple[tuple[grids.Floats, grids.Floats], ...]
     whole: bool  # whether they are whole rows
+    head: tuple[grids.Floats, grids.Floats]  # the first elements, whatever rows they are of
 
     @classmethod
     def at(cls, a: Checkpoint, b: Checkpoint, pair: TensorPair) -> _Look:
         rows, columns = rows_of(pair.a.shape)
         wide = columns if columns <= _WHOLE_ROW else _LOOKED_WIDE
         starts = sorted({row * rows // _LOOKED_AT * columns for row in range(_LOOKED_AT)})
-        both = (tuple(_part(side, pair.name, start, wide) for side in (a, b)) for start in starts)
-        return cls(tuple((x, y) for x, y in both), wide == columns)
 
-    def reproduces(self, grid: Grid) -> bool:
-        """Whether b is a rounded to the grid, here."""
+        def both(start: int, size: int) -> tuple[grids.Floats, grids.Floats]:
+            first, second = (_part(side, pair.name, start, size) for side in (a, b))
+            return first, second
+
+        seen = tuple(both(start, wide) for start in starts)
+        # a last group that is cut off would not be rounded as it was
+        head = min(_LOOKED_AT * _LOOKED_WIDE, pair.a.elements)
+        return cls(seen, wide == columns, both(0, head))
+
+    def away_from(self, grid: Grid) -> float:
+        """How far b is from a rounded to the grid, here: squared, over the squares of rounding."""
         if grid.group is None and not self.whole:
-            return False
+            return math.inf
         away, cost = 0.0, 0.0
-        for x, y in self.rows:
+        for x, y in (self.head,) if grid.flat else self.rows:
             own = grid.rounded(x[None])[0]
             away += float(np.sum((y - own) ** 2))
             cost += float(np.sum((own - x) ** 2))
-        return away <= _NEAR * cost
+            if away > _FAR * cost:
+                return math.inf  # most grids are not it, and one row says so
+        return away / cost if cost else math.inf
 
     @property
     def bits(self) -> int | None:

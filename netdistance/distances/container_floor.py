@@ -83,14 +83,19 @@ def floor_facts(a: Checkpoint, b: Checkpoint, pair: TensorPair, grid: Grid) -> F
         math.fsum(part.sums[place] for part in parts) for place in range(4)
     )
     scaled = np.concatenate([part.scaled for part in parts])
+    across, columns = rows_of(pair.a.shape, grid)[1], rows_of(pair.a.shape)[1]
+    farthest, most_scaled, shifted = (
+        _placed(max((getattr(part, way) for part in parts), key=_value), across, columns)
+        for way in ("farthest", "most_scaled", "shifted")
+    )
     return FloorFacts(
         distance=math.sqrt(distance),
         floor=math.sqrt(floor),
         size=math.sqrt(size),
         gain=along / size if size else 0.0,
-        farthest=max((part.farthest for part in parts), key=_value),
-        scaled=max((part.most_scaled for part in parts), key=_value),
-        shifted=max((part.shifted for part in parts), key=_value),
+        farthest=farthest,
+        scaled=most_scaled,
+        shifted=shifted,
         typical=float(np.median(scaled)) / _NORMAL_MEDIAN,
         segment=grid.segment,
     )
@@ -100,18 +105,29 @@ def _value(part: Part) -> float:
     return part.value
 
 
-def rows_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows along the first axis and what each holds; a tensor of one axis is one row."""
+def _placed(part: Part, across: int, columns: int) -> Part:
+    """The part where the tensor has it, which was found in rows of `across` elements."""
+    return Part(part.value, *divmod(part.row * across + part.column, columns))
+
+
+def rows_of(shape: tuple[int, ...], grid: Grid | None = None) -> tuple[int, int]:
+    """Rows along the first axis and what each holds; a tensor of one axis is one row.
+
+    Where the groups of a grid run on from row to row, each is a row, the last one ragged.
+    """
     elements = math.prod(shape)
     rows = shape[0] if len(shape) > 1 else 1
-    return rows, elements // rows if rows else 0
+    columns = elements // rows if rows else 0
+    if grid is not None and grid.flat and grid.group and columns % grid.group:
+        return -(-elements // grid.group), grid.group
+    return rows, columns
 
 
 def _tiles(
     a: Checkpoint, b: Checkpoint, pair: TensorPair, grid: Grid
 ) -> Iterator[tuple[tuple[int, int], Floats, Floats]]:
     """Rectangles of both sides in float64 that hold whole groups, and where they begin."""
-    rows, columns = rows_of(pair.a.shape)
+    rows, columns = rows_of(pair.a.shape, grid)
     wide = columns
     if grid.group is not None or grid.band > 1 or columns > 16 * _TILE:
         unit = math.lcm(grid.group or grid.segment, grid.segment)
@@ -126,8 +142,11 @@ def _tiles(
 
 
 def _rows(side: Checkpoint, name: str, first: int, last: int, columns: int) -> Floats:
-    start, stop = first * columns, last * columns
-    blocks = [block.copy() for block in side.blocks(name, start=start, stop=stop)]
+    stop = min(last * columns, side.specs[name].elements)
+    blocks = [block.copy() for block in side.blocks(name, start=first * columns, stop=stop)]
+    beyond = last * columns - stop
+    # zeros lie on every grid and add nothing to a sum
+    blocks += [np.zeros(beyond, blocks[0].dtype)] if beyond else []
     found: Floats = np.concatenate(blocks).reshape(last - first, columns)
     return found
 
@@ -154,7 +173,10 @@ class _Tile:
         def added(values: Floats) -> Floats:
             return np.add.reduceat(values, starts, axis=1)
 
-        distance, floor, energy = added(moved * moved), added(own * own), added(a * a)
+        cost = own * own
+        if grid.spacing is not None:
+            cost = np.maximum(cost, grid.spacing(a) ** 2 / 12.0)
+        distance, floor, energy = added(moved * moved), added(cost), added(a * a)
         along, shift = np.abs(added(a * beyond)), np.abs(added(beyond))
         largest = np.maximum.reduceat(np.abs(a), starts, axis=1)
         spread = _spread(np.sqrt(floor / lengths), largest)

@@ -28,7 +28,8 @@ class Grid:
     `name` is the format for a report, such as int4 or bf16. Scales are shared by `group` elements
     along a row, None where each number has its own exponent or a whole row shares one; by `band`
     rows where blocks have rows. `calibrated`: the quantisers that write this container accept a
-    larger change of weights for a smaller one of outputs.
+    larger change of weights for a smaller one of outputs. `flat`: groups run on from row to row.
+    `spacing` is between a number and the next: arithmetic in such a type rounds what it holds too.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Grid:
     group: int | None = None
     band: int = 1
     calibrated: bool = False
+    flat: bool = False
+    spacing: Round | None = None
 
     @property
     def segment(self) -> int:
@@ -182,6 +185,11 @@ def to_float32(values: Floats) -> Floats:
     """To the nearest float32."""
     with np.errstate(over="ignore", under="ignore"):
         return values.astype(np.float32).astype(np.float64)
+
+
+def float32_spacing(values: Floats) -> Floats:
+    """From each magnitude, as a float32, to the next."""
+    return np.spacing(np.abs(to_float32(values)).astype(np.float32)).astype(np.float64)
 
 
 BF16 = floating(7, -126, 3.3895313892515355e38)

@@ -21,102 +21,85 @@ _GGML: dict[str, tuple[int, int, Callable[[], grids.Round]]] = {
     "q5_k": (5, 32, lambda: grids.affine(5, with_zero=True)),
     "q6_k": (6, 16, lambda: grids.signed_largest(6)),
 }
-_PLAIN: dict[str, Grid] = {
-    "F32": Grid("fp32", grids.to_float32),
+# the grids of element types that need no scale; F64 has no floor
+PLAIN: dict[str, Grid] = {
+    "F32": Grid("fp32", grids.to_float32, spacing=grids.float32_spacing),
     "F16": Grid("fp16", grids.FP16),
     "BF16": Grid("bf16", grids.BF16),
     "F8_E4M3": Grid("fp8", grids.E4M3),
     "F8_E5M2": Grid("fp8", grids.E5M2),
 }
 # who writes these minds what comes out of a layer more than what its weights are
-_CALIBRATED = ("gptq", "awq", "pack-quantized", "compressed-tensors", "_k")
-
-
-def plain_grid(dtype: str) -> Grid | None:
-    """The grid of an element type that needs no scale; None for F64 and what has no floor.
-
-    >>> plain_grid("BF16").name, plain_grid("F64")
-    ('bf16', None)
-    """
-    return _PLAIN.get(dtype)
+_CALIBRATED = ("gptq", "awq", "pack-quantized")
 
 
 def grid_of(label: str, largest: float) -> Grid | None:
-    """The grid that a label such as "gptq 4-bit, groups of 128" speaks of; None where unknown.
+    """The grid that the `encoding` of a decoded tensor speaks of; None where it has no floor here.
 
-    `largest` is the largest magnitude of the tensor, for a scale of the whole of it.
+    `largest` is the largest magnitude of the tensor, for a scale of the whole of it. The labels are
+    those of checkpoints.encodings.
 
     >>> grid_of("gptq 4-bit, groups of 128, act-order", 1.0).group
     128
-    >>> grid_of("gguf Q8_0", 1.0).name, grid_of("IQ2_XXS", 1.0)
+    >>> grid_of("Q8_0", 1.0).name, grid_of("IQ2_XXS", 1.0)
     ('int8', None)
     """
     text = label.lower()
-    calibrated = any(word in text for word in _CALIBRATED)
-    if found := re.search(r"\bq\d_[01k]", text):
-        if found[0] not in _GGML:
-            return None
-        bits, size, scales = _GGML[found[0]]
-        return Grid(f"int{bits}", in_groups(size, scales()), size, calibrated=calibrated)
-    if re.search(r"\biq\d|\btq\d", text):
-        return None
+    if text in _GGML:
+        bits, size, scales = _GGML[text]
+        return Grid(f"int{bits}", in_groups(size, scales()), size, calibrated=text.endswith("_k"))
     for read in (_small_float, _table, _integer):
-        if (grid := read(text, largest, calibrated)) is not None:
+        if (grid := read(text, largest)) is not None:
             return grid
     return None
 
 
-def _small_float(text: str, largest: float, calibrated: bool) -> Grid | None:
-    """fp8 and the 4-bit floats."""
-    size = _group(text)
-    if "mxfp4" in text:
-        cast = grids.scaled(6.0, grids.E2M1, power_of_two=True)
-        return Grid("mxfp4", in_groups(size or 32, cast), size or 32)
-    if "nvfp4" in text:
-        return Grid("nvfp4", in_groups(size or 16, grids.scaled(6.0, grids.E2M1)), size or 16)
-    if not re.search(r"fp8|f8_e|e4m3|e5m2", text):
+def _small_float(text: str, largest: float) -> Grid | None:
+    """fp8 and the 4-bit floats of microscaling."""
+    if text.startswith("mxfp4"):
+        return Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
+    if text.startswith("nvfp4"):
+        return Grid("nvfp4", in_groups(16, grids.scaled(6.0, grids.E2M1)), 16)
+    if not text.startswith("fp8"):
         return None
     top, kind = (57344.0, grids.E5M2) if "e5m2" in text else (448.0, grids.E4M3)
     cast = grids.scaled(top, kind)
-    if block := re.search(r"(\d+) x (\d+)", text):
+    if block := re.search(r"per (\d+) x (\d+)", text):
         band, columns = int(block[1]), int(block[2])
         return Grid("fp8", grids.in_blocks(band, columns, cast), columns, band)
-    if size is not None:
-        return Grid("fp8", in_groups(size, cast), size)
-    if re.search(r"row|channel", text):
-        return Grid("fp8", in_groups(None, cast))
-    return Grid("fp8", grids.by_scale(largest / top, kind))
+    if "one scale" in text:
+        return Grid("fp8", grids.by_scale(largest / top, kind))
+    size = _group(text)
+    return Grid("fp8", in_groups(size, cast), size)
 
 
-def _table(text: str, largest: float, calibrated: bool) -> Grid | None:
+def _table(text: str, largest: float) -> Grid | None:
     """Bitsandbytes' two codes of 4 bits."""
     for name, code in (("nf4", grids.NF4), ("fp4", grids.FP4)):
-        if name in text:
+        if text.startswith(f"bitsandbytes {name}"):
             size = _group(text) or 64
-            return Grid(name, in_groups(size, code), size)
+            return Grid(name, in_groups(size, code), size, flat=True)
     return None
 
 
-def _integer(text: str, largest: float, calibrated: bool) -> Grid | None:
-    found = re.search(r"\b(\d)[- ]?bits?\b|\bu?int(\d)|\bw(\d)a", text)
+def _integer(text: str, largest: float) -> Grid | None:
+    found = re.search(r"\b(\d)-bit\b|\bint(\d)\b", text)
     if found is None:
         return None
-    bits = int(next(part for part in found.groups() if part))
-    if not 2 <= bits <= 8:
-        return None
+    bits = int(found[1] or found[2])
+    calibrated = text.startswith(_CALIBRATED)
     size = _group(text)
-    if re.search(r"asym|zero", text):
-        code = grids.affine(bits, with_zero=True)
+    # the largest of the conventions 2^(bits - 1) - 1, - 1/2 and - 0: it excuses all of them
+    top = 2.0 ** (bits - 1) - 1.0
+    if "one scale" in text:
+        rounded = grids.by_scale(largest / top, grids.whole(bits))
+    elif "zero points" in text:
+        rounded = in_groups(size, grids.affine(bits, with_zero=True))
     else:
-        # the largest of the conventions 2^(bits - 1) - 1, - 1/2 and - 0: it excuses all of them
-        code = grids.symmetric(bits, 2.0 ** (bits - 1) - 1.0)
-    if size is None and "tensor" in text and "compressed-tensor" not in text:
-        top = 2.0 ** (bits - 1) - 1.0
-        step = largest / top
-        return Grid(f"int{bits}", grids.by_scale(step, grids.whole(bits)), calibrated=calibrated)
-    return Grid(f"int{bits}", in_groups(size, code), size, calibrated=calibrated)
+        rounded = in_groups(size, grids.symmetric(bits, top))
+    return Grid(f"int{bits}", rounded, size, calibrated=calibrated)
 
 
 def _group(text: str) -> int | None:
-    found = re.search(r"(?:groups?|blocks?)(?: of| size)? (\d+)(?! x)", text)
-    return int(found[1]) if found and int(found[1]) > 0 else None
+    found = re.search(r"(?:groups|blocks) of (\d+)", text)
+    return int(found[1]) if found else None

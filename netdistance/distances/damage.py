@@ -17,7 +17,7 @@ from netdistance.linalg.sums import PairSums
 from netdistance.pairing.match import TensorPair
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AuditVerdict
-from netdistance.report.noise_floor import times
+from netdistance.report.noise_floor import beyond_rounding, times
 
 _ZERO = Exact(0.0)
 # a relative distance from which nothing of a weight is left to speak of (product decision)
@@ -28,6 +28,8 @@ _MULTIPLE, _CALIBRATED_MULTIPLE = 1.2, 2.0
 # of a part, by rounding that is reproduced: up to 1.1 and 2.8; by other scales up to 2.0 and 9.9
 _REPRODUCED_PART, _REPRODUCED_DEVIATIONS = 1.35, 4.0
 _PART, _DEVIATIONS = 2.5, 14.0
+# a relative floor that is no more than float32 arithmetic left beside the grid's numbers
+_ON_GRID = 2.0**-22
 # a gain of the whole: what scales kept in 8 bits explain, and a part of what coarse codes do
 _GAIN, _GAIN_OF_FLOOR = 0.004, 0.15
 
@@ -103,10 +105,11 @@ def _against_floors(
 def what_is_wrong(facts: FloorFacts, grid: Grid) -> str | None:
     """What rounding to the grid does not explain, with its numbers; None where it explains all."""
     bar = _CALIBRATED_MULTIPLE if grid.calibrated else _MULTIPLE
-    if facts.floor == 0.0:
-        return f"a lies on the {grid.name} grid already: rounding would not have moved it"
+    if facts.multiple > bar and facts.floor <= _ON_GRID * facts.size and grid.spacing is None:
+        far = f"moved by {facts.distance / facts.size:.3g} of its size"
+        return f"{far}, though a lies on the {grid.name} grid: rounding would not have moved it"
     if facts.multiple > bar:
-        return f"moved {times(facts.multiple)} x as far as {grid.name} rounding does"
+        return beyond_rounding(facts.multiple, grid.name)
     if abs(facts.gain) > max(_GAIN, _GAIN_OF_FLOOR * facts.floor / facts.size):
         return f"scaled by {1.0 + facts.gain:.3f} beyond {grid.name} rounding"
     whole = f"the whole moved only {times(facts.multiple)} x as far as {grid.name} rounding does"

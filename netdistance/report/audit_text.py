@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
@@ -13,12 +14,13 @@ from netdistance.report.compare_text import coverage_lines
 from netdistance.report.document import Report
 from netdistance.report.escape import abbreviated
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.noise_floor import times
+from netdistance.report.noise_floor import beyond_rounding, times
 from netdistance.report.output_text import output_lines
 from netdistance.report.wording import quantity, without_error
 
 _ROWS, _REASONS = 12, 5
 _STORED = 16
+_LEAST = 0.01  # a multiple below it is said to be below it
 KEEP_HEADER = ("keep", "gain", "deviation then", "bits a weight")
 _ORDER = ("broken", "more_than_rounding", "not_compared", "rounding", "lossless")
 
@@ -97,20 +99,38 @@ def _above_floor(row: AuditRow) -> float:
 
 
 def _multiple(row: AuditRow) -> str:
+    multiple = _times_rounding(row)
+    if multiple is None:
+        return ""
+    told = f"< {_LEAST:g}" if multiple < _LEAST else times(multiple)
+    return f"{told}x {row.rounding_of}"
+
+
+def _times_rounding(row: AuditRow) -> float | None:
     floor = None if row.floor is None else point(row.floor)
     distance = point(row.distance)
     if not floor or distance is None or row.rounding_of is None:
-        return ""
-    return f"{times(distance / floor)}x {row.rounding_of}"
+        return None
+    return distance / floor
+
+
+def stored_word(label: str) -> str:
+    """How a tensor is stored in a word or two; the notes on the files have all of it.
+
+    >>> [stored_word(x) for x in ("gptq 4-bit, groups of 128", "bitsandbytes nf4, blocks of 64")]
+    ['gptq-4', 'nf4']
+    >>> stored_word("pack-quantized int4, a scale per output"), stored_word("F32 + LoRA rank 8")
+    ('int4', 'F32 + LoRA')
+    """
+    short = label.partition(",")[0].partition(" rank")[0]
+    short = re.sub(r" (\d)-bit", r"-\1", short)
+    return abbreviated(re.sub(r"^(bitsandbytes|pack-quantized) ", "", short), _STORED)
 
 
 def _layer_table(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
     shown = rows if everything else rows[:_ROWS]
     header = audit_header(rows)
-    cells = [
-        (layer, abbreviated(stored, _STORED), *others)
-        for layer, stored, *others in audit_cells(shown)
-    ]
+    cells = [(layer, stored_word(stored), *others) for layer, stored, *others in audit_cells(shown)]
     lines = table(header, cells, left="lll" + "r" * (len(header) - 3))
     if len(shown) < len(rows):
         lines.append(f"(--all: {len(rows):,} layers that moved)".rjust(64))
@@ -119,7 +139,7 @@ def _layer_table(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
 
 def _reasons(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
     """Why, for those whose verdict needs it; the damaged first, as the table has them."""
-    told = [row for row in rows if row.reason]
+    told = [row for row in rows if row.reason and not _is_in_the_table(row)]
     shown = told if everything else told[:_REASONS]
     lines: Lines = []
     for row in shown:
@@ -127,6 +147,13 @@ def _reasons(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
     if len(shown) < len(told):
         lines.append(f"(--all: {len(told):,} reasons)".rjust(64))
     return lines
+
+
+def _is_in_the_table(row: AuditRow) -> bool:
+    multiple = _times_rounding(row)
+    if multiple is None:
+        return False
+    return row.reason == beyond_rounding(multiple, str(row.rounding_of))
 
 
 def _keep_lines(report: Report) -> Lines:

@@ -81,6 +81,10 @@ def _no_damage(report: Report, rows: Sequence[AuditRow], name_a: str, name_b: st
         rest = f", {still:,} lossless" if still else ""
         layers = count(len(moved), "layer")
         return f"{name_b} is {name_a} within {words}: {layers} moved no more than that{rest}"
+    far = [d for row in rows if row.verdict == "not_compared" and (d := point(row.distance))]
+    if far:
+        layers = count(len(far), "layer")
+        return f"{name_b} could not be judged: {layers} moved, by up to {percent(max(far))}"
     if not report.pairing.compared or not any(row.verdict == "lossless" for row in rows):
         return f"{name_b} could not be judged against {name_a}: no layer has a verdict"
     other = sorted(

@@ -106,7 +106,7 @@ def frontier_lines(report: Report, everything: bool) -> Lines:
     lines += [
         "",
         title,
-        *table(AUDIT_HEADER, map(audit_cells, shown[: _cut(everything)]), left="ll"),
+        *table(AUDIT_HEADER, map(scheme_cells, shown[: _cut(everything)]), left="ll"),
     ]
     left = len(audit) - len(shown[: _cut(everything)])
     if left > 0:
@@ -132,7 +132,7 @@ def frontier_cells(row: FrontierRow) -> tuple[str, ...]:
     )
 
 
-def audit_cells(row: AuditRow) -> tuple[str, ...]:
+def scheme_cells(row: AuditRow) -> tuple[str, ...]:
     """The row of a layer under a scheme."""
     return (
         row.layer or "''",

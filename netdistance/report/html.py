@@ -23,6 +23,12 @@ from netdistance.report.audit_text import (
 )
 from netdistance.report.document import Report
 from netdistance.report.escape import visible
+from netdistance.report.frontier_text import (
+    AUDIT_HEADER,
+    FRONTIER_HEADER,
+    frontier_cells,
+    scheme_cells,
+)
 from netdistance.report.html_figure import inline_figure
 from netdistance.report.html_page import SCRIPT, STYLE
 from netdistance.report.layers import columns_of
@@ -101,7 +107,38 @@ def _layers(report: Report) -> str:
     return _table("layers, worst first", header, rows, texts=2)
 
 
+def _simulated(report: Report) -> str:
+    """What each mixture takes and does, and each layer under each scheme."""
+    mixtures = [
+        (
+            _cell(texts[0]),
+            (texts[1], row.bits_per_weight),
+            (texts[2], point(row.deviation) or 0.0),
+            (texts[3], point(row.predicted) or 0.0),
+        )
+        for row in report.frontier or ()
+        for texts in (frontier_cells(row),)
+    ]
+    layers = [
+        (
+            *map(_cell, texts[:2]),
+            (texts[2], row.bits_per_weight or 0.0),
+            (texts[3], point(row.distance) or 0.0),
+            (texts[4], point(row.measured) or 0.0),
+            (texts[5], (point(row.predicted) if row.predicted is not None else None) or 0.0),
+            _cell(texts[6]),
+        )
+        for row in audit_worst_first(report.audit or ())
+        for texts in (scheme_cells(row),)
+    ]
+    return _table("mixtures, the largest first", FRONTIER_HEADER, mixtures, texts=1) + _table(
+        "each layer alone, worst first", AUDIT_HEADER, layers, texts=2
+    )
+
+
 def _audit(report: Report) -> str:
+    if report.study == "simulate":
+        return _simulated(report)
     rows = audit_worst_first(report.audit or ())
     cells = [
         (

@@ -9,6 +9,7 @@ from netdistance.report.document import Report
 from netdistance.report.figures import has_figure, render_figure
 
 _TITLES = {
+    "simulate": "What each mixture of schemes takes and does to the outputs",
     "audit": "How far each layer moved beside what rounding does, and what keeping layers gains",
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",

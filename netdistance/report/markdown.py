@@ -17,6 +17,12 @@ from netdistance.report.bound_text import BOUND_HEADER, bound_cells
 from netdistance.report.conversion_text import conversions_told
 from netdistance.report.document import BoundRow, PairingAccount, PathPoint, Report, SweepPoint
 from netdistance.report.escape import shortened, visible
+from netdistance.report.frontier_text import (
+    AUDIT_HEADER,
+    FRONTIER_HEADER,
+    frontier_cells,
+    scheme_cells,
+)
 from netdistance.report.layers import columns_of
 from netdistance.report.output_text import (
     MEASURE_HEADER,
@@ -40,7 +46,7 @@ _LINK = re.compile(r"www\.|//|_|^[a-z][a-z+.-]*:\S", re.IGNORECASE)
 # shown in tables of their own
 _OWN = (
     "thresholds", "pairing", "tensors", "bounds", "deviation", "path", "sweep", "runs", "layers",
-    "attribution", "audit", "keep",
+    "attribution", "audit", "keep", "frontier",
 )  # fmt: skip
 _HIDDEN = ("assumptions",)
 
@@ -142,6 +148,12 @@ def _layers(report: Report) -> Block:
 
 def _audit(report: Report) -> Iterator[Block]:
     rows = audit_worst_first(report.audit or ())
+    if report.study == "simulate":
+        # the chosen one is never left out
+        mixtures = sorted(report.frontier or (), key=lambda row: not row.chosen)
+        yield _table(FRONTIER_HEADER, map(frontier_cells, mixtures), "mixtures")
+        yield _table(AUDIT_HEADER, map(scheme_cells, rows), "layers")
+        return
     yield _table(audit_header(rows), audit_cells(rows), "layers")
     reasons = [f"- {prose(row.layer)}: {prose(row.reason)}" for row in rows if row.reason]
     yield reasons[:_ROWS]

@@ -88,6 +88,15 @@ def times(multiple: float) -> str:
     return f"{multiple:.1f}" if 0.995 <= multiple < 9.95 else f"{multiple:.2g}"
 
 
+def beyond_rounding(multiple: float, name: str) -> str:
+    """How far beyond a format's rounding something moved.
+
+    >>> beyond_rounding(3.52, "int4")
+    'moved 3.5 x as far as int4 rounding does'
+    """
+    return f"moved {times(multiple)} x as far as {name} rounding does"
+
+
 def _floor(rows: Sequence[TensorRow], name: str) -> NoiseFloor | None:
     metric = f"rounding_multiple_{name}"
     # of tensors that moved and have rows, whatever else says nothing of them

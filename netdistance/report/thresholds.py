@@ -90,6 +90,9 @@ def report_values(report: Report) -> dict[str, list[tuple[str, Quantity]]]:
         values.setdefault(bound.name, []).append((bound.name, bound.value))
     for row in report.deviation or ():
         values.setdefault(row.measure, []).append((row.measure, row.value))
+    # where no layer moved or none is worth keeping, there is none of these that could fail
+    values |= {"floor": []} if report.study == "audit" else {}
+    values |= {"gain": [], "deviation": []} if report.keep is not None else {}
     for where, name, value in _audit_values(report):
         values.setdefault(name, []).append((where, value))
     for place in report.frontier or ():

@@ -87,6 +87,8 @@ def open_run(options: RunOptions) -> Run:
     """
     options.require_runnable()
     # imported here: weights alone never import torch
+    import torch
+
     from netdistance.networks.batch import padding_note
     from netdistance.networks.inputs import load_inputs, load_targets, random_inputs
     from netdistance.networks.load import load_network
@@ -105,7 +107,12 @@ def open_run(options: RunOptions) -> Run:
     network = load_network(
         options.model, device=options.device, dtype=options.dtype, output=options.output
     )
-    where = {"inputs": data.note, "device": str(network.device)}
+    # the report of the weights may have been begun before torch was imported
+    where = {
+        "inputs": data.note,
+        "device": str(network.device),
+        "torch": str(torch.__version__),
+    }
     if (padding := padding_note(data.values)) is not None:
         where["padding"] = padding
     return Run(network, data.values, targets, where)

@@ -102,6 +102,37 @@ def test_extra_keys_are_never_no_damage(tmp_path: Path) -> None:
     assert "Not judged: 3 layers" in text
 
 
+def test_positions_that_are_left_out_are_no_damage(tmp_path: Path) -> None:
+    a = weights() | {"first.position_ids": np.arange(8)[None]}
+    outcome = audited(tmp_path, weights(), "--fail-on", "rounding", a=a)
+    assert outcome.code == 0
+    assert outcome.out.startswith("b holds exactly the weights of a: every value of 2 layers is")
+    assert "Not covered: 1 tensor without a partner." in " ".join(outcome.out.split())
+    assert audited(tmp_path, weights(), "--require-all", a=a).code == 1
+    packed = weights() | {"first.codes": np.zeros((48, 32), np.int32)}
+    assert audited(tmp_path, weights(), "--fail-on", "broken", a=packed).code == 1
+
+
+def test_what_moved_and_has_no_floor_is_not_said_to_hold_the_values() -> None:
+    from netdistance.quantities import Exact, Skipped
+    from netdistance.report.audit_rows import AuditRow
+    from netdistance.report.audit_verdict import audit_verdict
+    from netdistance.report.document import PairingAccount, Report, Verdict
+
+    none = Skipped("needs --model and --inputs")
+    rows = [
+        AuditRow("x", "IQ4_XS", None, 4.25, Exact(0.08), none, "not_compared"),
+        AuditRow("y", "F32", None, 32.0, Exact(0.0), none, "lossless"),
+    ]
+    account = PairingAccount(compared=2, identical=1)
+    report = Report(
+        study="audit", provenance={}, verdict=Verdict(""), pairing=account, tensors=(),
+        audit=tuple(rows),
+    )  # fmt: skip
+    text = audit_verdict(report, "a.safetensors", "b.gguf")
+    assert text.startswith("b could not be judged: 1 layer moved, by up to 8%.")
+
+
 def test_identical_weights_in_another_type_are_said_to_be_identical(tmp_path: Path) -> None:
     half = {name: w.astype(np.float16) for name, w in weights().items()}
     wide = {name: w.astype(np.float32) for name, w in half.items()}
@@ -133,6 +164,12 @@ def test_thresholds_on_weights(tmp_path: Path, expression: str, code: int) -> No
 def test_thresholds_on_effects(expression: str, code: int) -> None:
     run = (*RUN, "--quiet", "--fail-if", expression)
     assert invoke("audit", demo.TRAINED, demo.ROUNDED, *run).code == code
+
+
+@pytest.mark.parametrize("expression", ["floor>0.1", "gain>0.01", "deviation>0.1"])
+def test_a_threshold_on_what_nothing_has_passes(expression: str) -> None:
+    run = (*RUN, "--quiet", "--fail-if", expression)
+    assert invoke("audit", demo.TRAINED, demo.TRAINED, *run).code == 0
 
 
 def test_the_keep_list_is_measured_and_adds_up() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from netdistance import demo
 from tests.cli.contract import kind, strict
@@ -121,6 +122,41 @@ def test_what_was_chosen_is_written_and_does_what_was_measured(
         chosen["deviation"]["value"], rel=1e-12
     )
     assert report["provenance"]["written"] == str(target)
+
+
+def test_a_comment_and_a_page_have_the_mixtures_and_the_schemes(data: list[str]) -> None:
+    comment = simulated(*data, "--budget", "5%", "--markdown", "-").out
+    page = simulated(*data, "--budget", "5%", "--html", "-").out
+    for text in ("layers stored as", "weights move", "first order"):
+        assert text in comment and text in page
+    assert "chosen |" in comment and "x rounding" not in comment and "x rounding" not in page
+    assert ": as it is;" not in comment  # one word for each layer is no table
+
+
+def test_a_run_names_its_torch(data: list[str]) -> None:
+    import torch
+
+    from netdistance.studies.run_options import RunOptions, open_run
+
+    opened = open_run(RunOptions(model=data[1], inputs=data[3]))
+    assert opened.provenance["torch"] == torch.__version__
+
+
+def test_a_checkpoint_is_written_over_nothing_else(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"x.weight": np.ones((4, 4), np.float32)})
+    shards = tmp_path / "base"
+    shards.mkdir()
+    save_file({"x.weight": np.ones((4, 4), np.float32)}, shards / "model.safetensors")
+    both = tmp_path / "b.safetensors"
+    twice = invoke("audit", tmp_path / "a.npz", "--simulate", "int8", "--write", both,
+                   "--json", both)  # fmt: skip
+    assert error_problem(twice, 2, "is named for two outputs") == ""
+    for extra in ((), ("--json", tmp_path / "r.json")):
+        own = invoke("audit", shards, "--simulate", "int8", "--write",
+                     shards / "model.safetensors", *extra)  # fmt: skip
+        assert error_problem(own, 2, "stands in the input's folder") == ""
+    assert leftovers(tmp_path, "a.npz", "base") == []
+    assert [p.name for p in shards.iterdir()] == ["model.safetensors"]
 
 
 def test_a_figure_and_a_page(data: list[str], tmp_path: Path) -> None:

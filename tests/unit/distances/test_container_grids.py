@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from netdistance.distances import container_grids as grids
-from netdistance.distances.containers import grid_of, plain_grid
+from netdistance.distances.containers import PLAIN, grid_of
 
 ROWS = np.random.default_rng(0).standard_normal((4, 160))
 
@@ -58,17 +58,15 @@ def test_blocks_share_one_scale() -> None:
     ("label", "name", "group", "calibrated"),
     [
         ("gptq 4-bit, groups of 128, act-order", "int4", 128, True),
-        ("gptq 8-bit, a scale per row", "int8", None, True),
         ("awq 4-bit, groups of 64", "int4", 64, True),
-        ("compressed-tensors int4, groups of 32", "int4", 32, True),
+        ("pack-quantized int4, groups of 32, zero points, act-order", "int4", 32, True),
         ("bitsandbytes nf4, blocks of 64, nested", "nf4", 64, False),
-        ("bitsandbytes fp4, blocks of 128", "fp4", 128, False),
         ("bitsandbytes int8, a scale per row", "int8", None, False),
         ("Q4_0", "int4", 32, False),
-        ("gguf Q6_K", "int6", 16, True),
-        ("mxfp4, groups of 32", "mxfp4", 32, False),
+        ("Q6_K", "int6", 16, True),
+        ("mxfp4, a scale per 32", "mxfp4", 32, False),
         ("fp8 e4m3, a scale per 128 x 128", "fp8", 128, False),
-        ("fp8 e4m3, a scale per tensor", "fp8", None, False),
+        ("fp8 e4m3, one scale", "fp8", None, False),
     ],
 )
 def test_labels(label: str, name: str, group: int | None, calibrated: bool) -> None:
@@ -83,6 +81,5 @@ def test_unknown_labels_have_no_grid(label: str) -> None:
 
 
 def test_plain_types() -> None:
-    assert plain_grid("F64") is None
-    grid = plain_grid("F32")
-    assert grid is not None and grid.name == "fp32"
+    assert "F64" not in PLAIN
+    assert PLAIN["F32"].name == "fp32"

@@ -164,7 +164,25 @@ def test_a_container_without_a_known_floor_says_so() -> None:
     )
 
 
+def test_float32_sums_in_another_order_are_float32_rounding() -> None:
+    change = 0.1 * np.random.default_rng(4).standard_normal(WEIGHT.shape)
+    once = (WEIGHT + change).astype(np.float32)
+    twice = WEIGHT + change.astype(np.float32)
+    assert 0.0 < np.mean(once != twice) < 0.5
+    found = verdict(twice, a=once)
+    assert (found.verdict, found.rounding_of) == ("rounding", "fp32")
+    nominal = np.linalg.norm(np.spacing(np.abs(once))) / np.sqrt(12.0)
+    assert found.floor == pytest.approx(nominal / np.linalg.norm(once), rel=1e-3)
+
+
+def test_an_adapter_on_plain_numbers_is_judged_as_plain_numbers() -> None:
+    change = 0.1 * np.random.default_rng(5).standard_normal(WEIGHT.shape).astype(np.float32)
+    found = verdict(WEIGHT + change, "F32 + LoRA rank 8")
+    assert (found.verdict, found.rounding_of) == ("more_than_rounding", "bf16")
+
+
 def test_a_reference_on_the_grid_has_no_floor() -> None:
     on_grid = rounded(4, 7.0, 128)
     found = verdict(on_grid * np.float32(1.01), INT4_128, on_grid)
     assert found.verdict == "more_than_rounding"
+    assert "moved by 0.01 of its size, though a lies on the int4 grid" in str(found.reason)
