@@ -23,6 +23,24 @@ def _find(stored: Stored) -> Iterator[Encoded]:
         weight = stored.specs.get(name)
         if weight is not None and weight.encoding.startswith("F8_E4M3"):
             yield _encoded(stored, name)
+    alone = [name for name in stored.specs if _is_without_scale(stored, name)]
+    if alone and stored.config.get("quant_method") == "fp8":
+        yield from (_refused(stored, name) for name in alone)
+
+
+def _is_without_scale(stored: Stored, name: str) -> bool:
+    spec = stored.specs[name]
+    is_matrix = spec.encoding == "F8_E4M3" and len(spec.shape) == 2
+    return is_matrix and not any(name + end in stored.specs for end in (_SUFFIX, "_scale"))
+
+
+def _refused(stored: Stored, name: str) -> Encoded:
+    """A weight of a model that is called fp8: without scales its codes are no numbers."""
+    why = f"{name + _SUFFIX!r} is not in the file, and config.json says fp8"
+    shape = stored.specs[name].shape
+    return encoded(
+        stored, name, shape, (name,), label="fp8 e4m3", decoding=_DECODING, unreadable=why
+    )
 
 
 def _encoded(stored: Stored, name: str) -> Encoded:

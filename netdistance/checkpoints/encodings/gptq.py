@@ -122,7 +122,11 @@ def _bits(layer: Layer, outputs: int) -> tuple[int, bool]:
         bits
         for bits in _BITS
         if words_for(outputs, bits) == zeros
-        and (words_for(index[0], bits) == packed if len(index) == 1 else packed * WORD % bits == 0)
+        and (
+            words_for(index[0], bits) == packed
+            if len(index) == 1 and index[0]
+            else packed * WORD % bits == 0
+        )
     ]
     said = layer.stored.config.get("bits")
     if type(said) is int and not _is_dynamic(layer.stored.config):

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from netdistance.checkpoints import open_checkpoint
 from tests.formats.encodings.test_encodings import CASES
@@ -54,3 +56,22 @@ def test_blocks_of_any_claimed_height_end_with_the_matrix(tmp_path: Path, size: 
     with open_checkpoint(tmp_path) as checkpoint:
         expected = codes * np.repeat(scales, 4, axis=1)
         assert np.array_equal(checkpoint.read("l.weight"), expected)
+
+
+def test_codes_whose_scales_are_gone_are_no_weights(tmp_path: Path) -> None:
+    codes = torch.ones(4, 4).to(torch.float8_e4m3fn)
+    save_file({"l.weight": codes, "n.bias": torch.ones(3)}, tmp_path / "model.safetensors")
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.specs["l.weight"].unreadable is None  # plain floats of 8 bits
+    put(tmp_path, "quant_method", "fp8")
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert "'l.weight_scale_inv' is not in the file" in str(
+            checkpoint.specs["l.weight"].unreadable
+        )
+
+
+def test_a_configuration_is_not_read_for_plain_weights(tmp_path: Path) -> None:
+    save_file({"l.weight": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{")
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.specs["l.weight"].encoding == "F32"

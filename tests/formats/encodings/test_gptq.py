@@ -175,3 +175,12 @@ def test_rows_in_the_middle_are_read_where_nothing_was_before(write: Any, tmp_pa
         found = np.concatenate(list(checkpoint.blocks("l.weight", start=64 * 13, stop=64 * 20)))
     whole = expected["l.weight"].reshape(-1)
     np.testing.assert_array_equal(found.astype(whole.dtype), whole[64 * 13 : 64 * 20])
+
+
+def test_an_empty_index_is_none(tmp_path: Path) -> None:
+    path, expected = write_gptq(tmp_path)
+    change(path, "l.g_idx", np.empty(0, dtype=np.int32))
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint.specs["l.weight"].unreadable is None
+        reference = expected["l.weight"]
+        assert np.array_equal(checkpoint.read("l.weight").astype(reference.dtype), reference)
