@@ -74,7 +74,7 @@ def converted(
     chosen, clashing = _exclusive(decisions)
     found = Found(situation, names)
     for pattern, candidate in chosen.items():
-        found.add(situation.targets[pattern], candidate)
+        found.add(search.own, situation.targets[pattern], candidate)
     for pattern, target in situation.targets.items():
         if pattern not in chosen and pattern not in clashing and not decisions[pattern].alike:
             found.add_tied(a, target)
@@ -123,7 +123,7 @@ class _Search:
     """Decides one module after the other, as long as there are readings left to be tried."""
 
     def __init__(self, a: Checkpoint, situation: Situation, most: int) -> None:
-        self._own, self._situation, self._most, self._left = Sampler(a), situation, most, most
+        self.own, self._situation, self._most, self._left = Sampler(a), situation, most, most
         self._skipped = 0
 
     def decided(self, target: Target) -> Decision:
@@ -135,7 +135,7 @@ class _Search:
             self._left, self._skipped = 0, self._skipped + 1
             return Decision()
         self._left -= len(candidates)
-        return decide(self._own, target, candidates)
+        return decide(self.own, target, candidates)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -36,8 +36,11 @@ class Found:
         """Whether the view is any other than b."""
         return bool(self.matches or self._notes)
 
-    def add(self, target: Target, candidate: Candidate) -> None:
-        """Take what was chosen for a module of a, in every layer that it can be read in."""
+    def add(self, own: Sampler, target: Target, candidate: Candidate) -> None:
+        """Take what was chosen for a module of a, in every layer that it can be read in.
+
+        It was chosen by a few layers: a tensor that lies right as it is stays so.
+        """
         for indices, tensors in target.layers.items():
             for kind, spec in tensors.items():
                 reading = candidate.read(indices, kind)
@@ -45,8 +48,21 @@ class Found:
                     reading.plain and self._names.get(spec.name) == reading.plain
                 ):
                     continue
+                if self._lies_right(own, spec, reading):
+                    continue
                 self._take(spec, reading)
                 self._remember(target.pattern, reading)
+
+    def _lies_right(self, own: Sampler, spec: TensorSpec, reading: Reading) -> bool:
+        """Whether b's tensor of this name and shape is nearer to a's than the reading is."""
+        other = self._situation.b.specs.get(self._names.get(spec.name, ""))
+        if other is None or other.shape != spec.shape:
+            return False
+        as_it_is = Reading(Match("renamed"), self._situation.stored(other))
+        near, far = (
+            sampled(own.stored(spec, read.matrix.shape[1]), read) for read in (as_it_is, reading)
+        )
+        return near.telling and near.distance < far.distance
 
     def _take(self, spec: TensorSpec, reading: Reading) -> None:
         sources = reading.matrix.specs

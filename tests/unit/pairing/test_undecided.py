@@ -17,7 +17,7 @@ from netdistance.checkpoints import open_checkpoint
 from netdistance.errors import NothingComparableError
 from netdistance.pairing.conversions import Conversions, converted, finding
 from netdistance.report.document import Report
-from tests.cases.conversions import Arrays, drawn, grouped_query, meta_rows, rotary
+from tests.cases.conversions import Arrays, drawn, grouped_query, meta_rows, rotary, rotary_back
 
 DRAW = np.random.default_rng
 
@@ -47,6 +47,16 @@ def test_equal_parts_have_no_order() -> None:
     }
     rows = {"rows 8:16 of *.qkv", "rows 16:24 of *.qkv"}
     assert all(rows <= set(unclear.candidates) for unclear in conversions.ambiguous)
+
+
+def test_a_layer_that_lies_right_among_permuted_ones_stays_as_it_is() -> None:
+    a, b = rotary_back(DRAW(0))
+    right = [name for name in a if name.split(".")[1] == "1"]
+    assert right and any(not np.array_equal(a[name], b[name]) for name in right)
+    report = compared(a, b | {name: a[name] for name in right})
+    assert report.pairing is not None and report.pairing.identical == report.pairing.compared
+    assert {row.relation for row in report.tensors if row.name in right} == {"exact"}
+    assert "transformed" in {row.relation for row in report.tensors}
 
 
 def test_constant_tensors_tell_nothing() -> None:
