@@ -91,7 +91,7 @@ def imported(sources: Iterable[str]) -> set[str]:
 def distributions(packages: set[str]) -> set[str]:
     """What has to be installed for the packages to be there."""
     known = metadata.packages_distributions()
-    return {name for package in packages for name in known[package]}
+    return {name.replace("_", "-") for package in packages for name in known[package]}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(contents: Contents) -> None:
@@ -113,6 +113,9 @@ def test_the_wheel_agrees_with_its_record(contents: Contents) -> None:
     assert record_problems(changed) == ["netdistance/more.py", "netdistance/py.typed"]
 
 
+EXTRAS = ("digits", "gguf", "hub", "transformers")
+
+
 def test_the_requirements_are_what_the_package_imports(contents: Contents) -> None:
     headers = Parser().parsestr(described(contents, "METADATA"), headersonly=True)
     requirements = [Requirement(text) for text in headers.get_all("Requires-Dist", [])]
@@ -120,10 +123,10 @@ def test_the_requirements_are_what_the_package_imports(contents: Contents) -> No
     extras = {
         requirement.name
         for requirement in requirements
-        if str(requirement.marker) in ('extra == "transformers"', 'extra == "digits"')
+        if str(requirement.marker) in {f'extra == "{extra}"' for extra in EXTRAS}
     }
     sources = [source.decode() for name, source in contents.items() if name.endswith(".py")]
-    assert extras == {"transformers", "scikit-learn"}
+    assert extras == {"gguf", "huggingface-hub", "transformers", "scikit-learn"}
     assert always | extras == distributions(imported(sources))
     assert headers["Requires-Python"] == ">=3.11"
 

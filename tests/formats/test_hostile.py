@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from netdistance.studies import compare as study
+from netdistance.studies import pair_weights as study
 from tests.cli.invoke import Outcome, environment, error_problem, invoke, run_process
 from tests.formats.hostile import CASES, GOOD, GOOD_BYTES, Case
 from tests.formats.hostile_gguf import GGUF_CASES

@@ -186,6 +186,9 @@ def _draw(count: int, across: int) -> tuple[Index, Index]:
 
 
 def _distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> Score:
+    largest = max(np.abs(x).max(initial=0.0), np.abs(y).max(initial=0.0))
+    if largest > 0.0:  # squares of 1e200 are beyond float64
+        x, y = x / largest, y / largest
     telling = bool(np.ptp(x) > 0.0)
     difference = float(np.linalg.norm(y - x))
     size = float(np.linalg.norm(x - x.mean() if telling else x))
