@@ -138,6 +138,7 @@ def test_biases_alone_have_no_trust_to_exceed(data: list[str]) -> None:
     assert step["value"]["reason"] == "no weight with two or more axes moves"
 
 
+@pytest.mark.slow
 def test_figures_and_tables(data: list[str], tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.svg", "a.html", "a.csv", "a.md")]
     named = zip(("--plot", "--html", "--csv", "--markdown"), files, strict=True)
@@ -202,6 +203,7 @@ def test_zero_weights_are_rows_with_reasons(data: list[str], tmp_path: Path) -> 
     assert "the tensor is zero and stays: a zero has no scale of its own" in text
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_run_cleanly(data: list[str], tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("old")
     stage = ("netdistance.studies.gradients", "along_step")

@@ -220,6 +220,7 @@ def test_errors_are_one_line(
         assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_saved_report_draws_the_same(tmp_path: Path) -> None:
     out = tmp_path / "runs"
     train(out, "--plot", tmp_path / "first.png")

@@ -8,12 +8,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.contract import strict
 from tests.cli.invoke import PREFIX, Outcome, command, environment, error_problem, invoke, leftovers
 
 SMALL = ("--width", "8", "--depth", "2", "--steps", "40", "--optimizer", "fromage,adamw")
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "runs"
     options = ("--width", "8", "--lr", "0.01,0.02,0.05", "--steps", "200", "--optimizer", "sgd")
@@ -50,6 +53,7 @@ def test_ctrl_c_is_one_line_and_leaves_whole_files(tmp_path: Path) -> None:
     assert leftovers(out, lines.name, "checkerboard-inputs.npy") == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     def no_room() -> None:
         # a file beyond this size fails as on a full disk; Python ignores the signal
