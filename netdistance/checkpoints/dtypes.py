@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from netdistance.checkpoints.nibbles import nibble_pairs, two_floats
+
 Kind = Literal["float", "integer", "bool", "complex"]
 Specials = Literal["ieee", "fn", "fnuz", "none"]
 Array = NDArray[Any]
@@ -83,23 +85,6 @@ def small_float_values(
 _FEW, _SAMPLE = 64, 1 << 12
 
 
-def code_pairs(values: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Both values of any two codes side by side, the low one first: one look-up yields two numbers.
-
-    Of 16 values it is indexed by a byte, of 256 by two; see `look_up`.
-    """
-    count = len(values)
-    pairs = np.empty((count, count, 2), dtype=np.float32)
-    pairs[:, :, 0], pairs[:, :, 1] = values, values[:, np.newaxis]
-    return pairs.reshape(-1).view(np.complex64)
-
-
-def look_up(pairs: NDArray[np.complex64], codes: NDArray[Any]) -> NDArray[np.float32]:
-    """The two float32 numbers that each entry of `codes` stands for, in a new array."""
-    # codes cannot be out of range; numpy takes twice as long where it has to look
-    return pairs.take(codes, mode="clip").view(np.float32)
-
-
 def _small_float(
     exponent_bits: int, mantissa_bits: int, bias: int, specials: Specials
 ) -> Callable[[NDArray[np.uint8]], Array]:
@@ -146,12 +131,12 @@ def _float8_e8m0(raw: NDArray[np.uint8]) -> Array:
 
 def _float4_e2m1(raw: NDArray[np.uint8]) -> Array:
     """Two values to a byte, the low nibble first."""
-    return look_up(_float4_pairs(), raw)
+    return nibble_pairs(raw, _float4_pairs())
 
 
 @cache
-def _float4_pairs() -> NDArray[np.complex64]:
-    return code_pairs(small_float_values(2, 1, 1, "none"))
+def _float4_pairs() -> NDArray[np.uint64]:
+    return two_floats(small_float_values(2, 1, 1, "none"), first="low")
 
 
 DTYPES: tuple[DType, ...] = (

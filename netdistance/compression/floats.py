@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netdistance.checkpoints.dtypes import small_float_values
+from netdistance.checkpoints.dtypes import BY_NAME, small_float_values
 from netdistance.compression.base import (
     Floats,
     Parts,
@@ -30,9 +30,9 @@ def to_bfloat16(weight: Floats) -> NDArray[np.uint16]:
 
 def from_bfloat16(codes: NDArray[np.uint16]) -> Floats:
     """The float32 whose upper halves these are."""
-    wide = codes.astype(np.uint32)
-    np.left_shift(wide, 16, out=wide)
-    return wide.view(np.float32)
+    decode = BY_NAME["BF16"].decode
+    assert decode is not None
+    return decode(np.ascontiguousarray(codes).view(np.uint8).reshape(-1))
 
 
 @dataclass(frozen=True, slots=True)

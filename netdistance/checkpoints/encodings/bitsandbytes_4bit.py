@@ -16,7 +16,7 @@ import numpy as np
 
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.bitsandbytes_state import QuantState, quant_state
-from netdistance.checkpoints.encodings.nibbles import nibble_pairs, scale_runs, two_floats
+from netdistance.checkpoints.nibbles import nibble_pairs, scale_runs, two_floats
 from netdistance.errors import CheckpointError
 
 _KINDS = ("nf4", "fp4")

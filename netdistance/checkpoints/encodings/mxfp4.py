@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from netdistance.checkpoints.dtypes import small_float_values
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
-from netdistance.checkpoints.encodings.nibbles import nibble_pairs, scale_runs, two_floats
 from netdistance.checkpoints.encodings.packed import Band, Bands
+from netdistance.checkpoints.nibbles import nibble_pairs, scale_runs, two_floats
 
 _GROUP, _BYTES = 32, 16
 # bytes at a time, and the part of a row from which on the whole of it is read

@@ -14,6 +14,7 @@ import numpy as np
 from netdistance.checkpoints.dtypes import small_float_values
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.packed import RefusedError, refused, require_shape
+from netdistance.checkpoints.nibbles import nibble_pairs, two_floats
 
 _PACKED, _SCALE, _GLOBAL = ".weight_packed", ".weight_scale", ".weight_global_scale"
 _GROUP = 16
@@ -33,7 +34,7 @@ def _encoded(stored: Stored, name: str) -> Encoded:
         outputs, inputs = _shape(stored, name)
     except RefusedError as reason:
         return refused(stored, f"{name}.weight", parts, "nvfp4", str(reason))
-    pairs = _pairs()
+    pairs = two_floats(small_float_values(2, 1, 1, "none"), first="low")
 
     def rows(first: int, last: int) -> Floats:
         weights = np.empty((last - first, inputs), dtype=np.float32)
@@ -43,7 +44,7 @@ def _encoded(stored: Stored, name: str) -> Encoded:
             part = slice(at, min(at + step, last))
             raw = stored.file.tile(name + _PACKED, part, slice(0, inputs // 2))
             out = weights[part.start - first : part.stop - first]
-            np.take(pairs, raw, out=out.view(np.complex64), mode="clip")
+            out[:] = nibble_pairs(raw.reshape(-1), pairs).reshape(out.shape)
             scales = stored.file.tile(name + _SCALE, part, slice(0, inputs // _GROUP))
             out *= np.repeat(scales / whole, _GROUP, axis=1)
         return weights
@@ -57,12 +58,6 @@ def _encoded(stored: Stored, name: str) -> Encoded:
         decoding="code x (scale of its group / global scale)",
         rows=rows,
     )
-
-
-def _pairs() -> np.ndarray[tuple[int], np.dtype[np.complex64]]:
-    """For each byte its two values, as the two halves of one number of 64 bits."""
-    values, byte = small_float_values(2, 1, 1, "none"), np.arange(256)
-    return np.stack([values[byte & 15], values[byte >> 4]], axis=1).view(np.complex64)[:, 0]
 
 
 def _shape(stored: Stored, name: str) -> tuple[int, int]:

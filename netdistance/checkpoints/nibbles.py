@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netdistance.checkpoints.encodings.base import Floats
+Floats = NDArray[np.float32]
 
 # bytes at a time: codes, their indices and the values together stay in the L2 cache
 _BATCH = 1 << 15
