@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from netdistance.checkpoints.adapted import Target, rows_of, targets_of
 from netdistance.checkpoints.adapter import open_adapter
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
+from netdistance.compression.floats import from_bfloat16, to_bfloat16
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AdapterRow, Landing
@@ -49,9 +50,7 @@ def _to(dtype: type[np.floating[Any]]) -> Callable[[Doubles], Doubles]:
 
 def _to_bf16(x: Doubles) -> Doubles:
     """To the nearest bfloat16, ties to even, by way of float32 as a merge computes."""
-    bits = x.astype(np.float32).view(np.uint32)
-    bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return (bits & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+    return from_bfloat16(to_bfloat16(x.astype(np.float32))).reshape(x.shape).astype(np.float64)
 
 
 # from the finest to the coarsest: a merge may have been computed in a coarser type than it is in
