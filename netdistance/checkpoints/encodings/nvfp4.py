@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from netdistance.checkpoints.dtypes import small_float_values
 from netdistance.checkpoints.encodings.base import Encoded, Encoding, Floats, Stored, encoded
 from netdistance.checkpoints.encodings.packed import RefusedError, refused, require_shape
-from netdistance.checkpoints.nibbles import nibble_pairs, two_floats
+from netdistance.checkpoints.nibbles import nibble_pairs, scale_runs, two_floats
 
 _PACKED, _SCALE, _GLOBAL = ".weight_packed", ".weight_scale", ".weight_global_scale"
 _GROUP = 16
-_CHUNK_ELEMENTS = 1 << 16
 
 
 def _find(stored: Stored) -> Iterator[Encoded]:
@@ -37,17 +34,12 @@ def _encoded(stored: Stored, name: str) -> Encoded:
     pairs = two_floats(small_float_values(2, 1, 1, "none"), first="low")
 
     def rows(first: int, last: int) -> Floats:
-        weights = np.empty((last - first, inputs), dtype=np.float32)
         whole = stored.file.read(name + _GLOBAL).reshape(1, 1)
-        step = max(1, _CHUNK_ELEMENTS // inputs)
-        for at in range(first, last, step):
-            part = slice(at, min(at + step, last))
-            raw = stored.file.tile(name + _PACKED, part, slice(0, inputs // 2))
-            out = weights[part.start - first : part.stop - first]
-            out[:] = nibble_pairs(raw.reshape(-1), pairs).reshape(out.shape)
-            scales = stored.file.tile(name + _SCALE, part, slice(0, inputs // _GROUP))
-            out *= np.repeat(scales / whole, _GROUP, axis=1)
-        return weights
+        codes = stored.file.tile(name + _PACKED, slice(first, last), slice(0, inputs // 2))
+        scales = stored.file.tile(name + _SCALE, slice(first, last), slice(0, inputs // _GROUP))
+        weights = nibble_pairs(codes.reshape(-1), pairs)
+        scale_runs(weights, (scales / whole).reshape(-1), _GROUP)
+        return weights.reshape(last - first, inputs)
 
     return encoded(
         stored,

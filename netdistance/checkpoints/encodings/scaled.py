@@ -18,7 +18,6 @@ from netdistance.checkpoints.encodings.scheme import Schemes
 
 _SCALE, _ZEROS = "_scale", "_zero_point"
 _LABELS = {"I8": "int8", "F8_E4M3": "fp8 e4m3", "F8_E5M2": "fp8 e5m2"}
-_CHUNK_ELEMENTS = 1 << 16  # as of packed integers: 256 KiB of float32
 
 
 def _find(stored: Stored) -> Iterator[Encoded]:
@@ -39,15 +38,11 @@ def _encoded(stored: Stored, name: str) -> Encoded:
     grid = Grid(layout.shape[1], layout.width, 8)
 
     def rows(first: int, last: int) -> Floats:
-        weights = np.empty((last - first, layout.shape[1]), dtype=np.float32)
-        step = max(1, _CHUNK_ELEMENTS // max(1, layout.shape[1]))
-        for at in range(first, last, step):
-            part = slice(at, min(at + step, last))
-            out = weights[part.start - first : part.stop - first]
-            np.copyto(out, stored.file.tile(name, part, slice(0, layout.shape[1])))
-            if zeros:
-                out -= grid.spread(layout.scales(stored, zeros, part.start, part.stop))
-            out *= grid.spread(layout.scales(stored, name + _SCALE, part.start, part.stop))
+        codes = stored.file.tile(name, slice(first, last), slice(0, layout.shape[1]))
+        weights: Floats = codes.astype(np.float32, copy=False)
+        if zeros:
+            weights -= grid.spread(layout.scales(stored, zeros, first, last))
+        weights *= grid.spread(layout.scales(stored, name + _SCALE, first, last))
         return weights
 
     return encoded(
