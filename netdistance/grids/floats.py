@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +16,6 @@ from netdistance.checkpoints.dtypes import BY_NAME, Specials, small_float_values
 from netdistance.grids.base import Array, Floats, divisor, largest_of
 
 _E8M0_BIAS = 127
-
-
-class Number(Protocol):
-    """A type of numbers that has an exponent for each; what is rounded to it is float32."""
-
-    @property
-    def top(self) -> float:
-        """The largest number."""
-
-    @property
-    def codes(self) -> Callable[[Floats], Array]:
-        """The nearest numbers, ties to even, as what is stored of them."""
-
-    @property
-    def values(self) -> Callable[[Array], Floats]:
-        """The numbers that are stored so."""
-
-
-def rounded(number: Number, numbers: Array) -> Floats:
-    """The nearest numbers of the type, by way of float32 as torch rounds float64 too.
-
-    >>> rounded(E4M3, np.array([1.07, -500.0, 0.001])).tolist()
-    [1.125, -448.0, 0.001953125]
-    """
-    with np.errstate(over="ignore", under="ignore"):
-        return number.values(number.codes(numbers.astype(np.float32, copy=False)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +70,7 @@ class SmallFloat:
 
     @property
     def top(self) -> float:
-        """As Number.top."""
+        """The largest number."""
         return float(self.table[self._last])
 
     @property
@@ -106,7 +80,7 @@ class SmallFloat:
         return (1 << (self.exponent + self.mantissa)) - 1 - none
 
     def codes(self, numbers: Floats) -> Array:
-        """As Number.codes."""
+        """The nearest numbers, ties to even, as what is stored of them."""
         magnitude = np.abs(numbers)
         bits, cut = magnitude.view(np.int32), 23 - self.mantissa
         # rounded in the bits of float32, as to_bfloat16 does, and its exponent to the type's own
@@ -129,13 +103,24 @@ class SmallFloat:
         return codes.astype(np.uint8)
 
     def values(self, codes: Array) -> Floats:
-        """As Number.values."""
+        """The numbers that are stored so."""
         return self.table.take(codes, mode="clip")  # no code is out of range
 
 
 E4M3 = SmallFloat(4, 3, 7, "fn")
 E5M2 = SmallFloat(5, 2, 15, "ieee")
 E2M1 = SmallFloat(2, 1, 1, "none")
+Number = Cast | SmallFloat
+
+
+def rounded(number: Number, numbers: Array) -> Floats:
+    """The nearest numbers of the type, by way of float32 as torch rounds float64 too.
+
+    >>> rounded(E4M3, np.array([1.07, -500.0, 0.001])).tolist()
+    [1.125, -448.0, 0.001953125]
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        return number.values(number.codes(numbers.astype(np.float32, copy=False)))
 
 
 @dataclass(frozen=True, slots=True)

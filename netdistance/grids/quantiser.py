@@ -8,8 +8,8 @@ import numpy as np
 
 from netdistance.grids.base import Array, Code, Floats
 
-# rows are encoded so many elements at a time: 4 MiB of float32
-_BAND_ELEMENTS = 1 << 20
+# rows are encoded so many elements at a time: half a MiB of float32, which caches hold
+_BAND_ELEMENTS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Cut:
         return -(-rows // self.band) * -(-columns // (self.group or columns))
 
     def parts(self, matrix: Array) -> list[Array]:
-        """Views of a contiguous matrix in order, of whole groups, about a million elements each."""
+        """Views of a contiguous matrix in order, of whole groups, about 2^17 elements each."""
         if not self.flat or not self.group:
             return _bands(matrix, self.band)
         flat = matrix.reshape(-1)
