@@ -7,7 +7,8 @@ from typing import Any
 
 from netdistance.compression.base import Scheme
 from netdistance.compression.containers import Container
-from netdistance.compression.integers import Integers
+from netdistance.compression.rounded import Rounded
+from netdistance.grids.integers import Symmetric
 
 
 def quantization_config(
@@ -33,14 +34,15 @@ def quantization_config(
 
 
 def _group(scheme: Scheme, format_name: str) -> dict[str, Any]:
-    is_integer = isinstance(scheme, Integers)
+    assert isinstance(scheme, Rounded)
+    is_integer, group = isinstance(scheme.quantiser.code, Symmetric), scheme.quantiser.cut.group
     weights: dict[str, Any] = {
-        "num_bits": scheme.width if isinstance(scheme, Integers) else 8,
+        "num_bits": scheme.width,
         "type": "int" if is_integer else "float",
         "symmetric": True,
         "dynamic": False,
         "strategy": "channel" if is_integer else "tensor",
     }
-    if isinstance(scheme, Integers) and scheme.group is not None:
-        weights |= {"strategy": "group", "group_size": scheme.group}
+    if group is not None:
+        weights |= {"strategy": "group", "group_size": group}
     return {"targets": [], "weights": weights, "format": format_name}

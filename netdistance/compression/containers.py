@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.compression.base import Parts, Scheme, Shape
-from netdistance.compression.floats import BFloat16, Float8, Float16, to_bfloat16
-from netdistance.compression.integers import Integers, packed_words
 from netdistance.compression.removal import Pruned
-from netdistance.compression.tables import BLOCK, BlockTable, MxFp4
+from netdistance.compression.rounded import Rounded, packed_words
+from netdistance.grids.floats import to_bfloat16
+from netdistance.grids.formats import BLOCK, FP8
+from netdistance.grids.integers import Symmetric
+from netdistance.grids.quantiser import Cut, Quantiser
+from netdistance.grids.tables import Table
 
 Array = NDArray[Any]
 
@@ -50,15 +53,18 @@ def container_of(scheme: Scheme, name: str, shape: Shape, encoding: str) -> Cont
     number of groups, or the scheme leaves numbers out. `encoding` is how the weight is stored now.
     """
     is_linear = len(shape) == 2 and (name == "weight" or name.endswith(".weight"))
-    match scheme:
-        case Integers(width=8, group=None) if is_linear:
-            return Container("int-quantized", _int_slots, _int_arrays, "int-quantized")
-        case Integers(width=4 | 8, group=int(group)) if is_linear and shape[1] % group == 0:
-            return _packed(scheme)
-        case Float8() if is_linear:
-            return Container("float-quantized", _fp8_slots, _fp8_arrays, "float-quantized")
-        case BlockTable() if is_linear:
-            return _bitsandbytes(scheme)
+    if is_linear and isinstance(scheme, Rounded):
+        match scheme.quantiser:
+            case Quantiser(code=Symmetric(bits=8), cut=Cut(group=None)):
+                return Container("int-quantized", _int_slots, _stored, "int-quantized")
+            case Quantiser(code=Symmetric(bits=4 | 8 as bits), cut=Cut(group=int(group))) if (
+                shape[1] % group == 0
+            ):
+                return _packed(bits, group)
+            case quantiser if quantiser == FP8:
+                return Container("float-quantized", _fp8_slots, _stored, "float-quantized")
+            case Quantiser(code=Table() as table):
+                return _bitsandbytes(scheme.name, table)
     return _dense(scheme, encoding)
 
 
@@ -71,43 +77,38 @@ def _int_slots(name: str, shape: Shape) -> tuple[Slot, ...]:
     return slot(name, "I8", shape, 8), slot(f"{name}_scale", "F32", (shape[0], 1), 32)
 
 
-def _int_arrays(parts: Parts, name: str, shape: Shape) -> tuple[Array, ...]:
-    return parts["codes"], parts["scale"]
-
-
 def _fp8_slots(name: str, shape: Shape) -> tuple[Slot, ...]:
     return slot(name, "F8_E4M3", shape, 8), slot(f"{name}_scale", "F32", (1,), 32)
 
 
-def _fp8_arrays(parts: Parts, name: str, shape: Shape) -> tuple[Array, ...]:
+def _stored(parts: Parts, name: str, shape: Shape) -> tuple[Array, ...]:
     return parts["codes"], parts["scale"]
 
 
-def _packed(scheme: Integers) -> Container:
+def _packed(bits: int, group: int) -> Container:
     """compressed-tensors' pack-quantized: words of 32 bits, a scale per group, the true shape."""
 
     def slots(name: str, shape: Shape) -> tuple[Slot, ...]:
-        groups = shape[1] // scheme.length(shape[1])
-        words = -(-shape[1] * scheme.width // 32)
+        words = -(-shape[1] * bits // 32)
         return (
             slot(f"{name}_packed", "I32", (shape[0], words), 32),
-            slot(f"{name}_scale", "F32", (shape[0], groups), 32),
+            slot(f"{name}_scale", "F32", (shape[0], shape[1] // group), 32),
             slot(f"{name}_shape", "I64", (2,), 64),
         )
 
     def arrays(parts: Parts, name: str, shape: Shape) -> tuple[Array, ...]:
-        words = packed_words(parts["codes"], scheme.width)
+        words = packed_words(parts["codes"], bits)
         return words, parts["scale"], np.array(shape, dtype="<i8")
 
     return Container("pack-quantized", slots, arrays, "pack-quantized")
 
 
-def _bitsandbytes(scheme: BlockTable) -> Container:
+def _bitsandbytes(kind: str, table: Table) -> Container:
     """The 4-bit state of bitsandbytes: two codes to a byte, the first in its upper half."""
 
     def state(shape: Shape) -> NDArray[np.uint8]:
         facts = {
-            "quant_type": scheme.name,
+            "quant_type": kind,
             "blocksize": BLOCK,
             "dtype": "float32",
             "shape": list(shape),
@@ -120,30 +121,28 @@ def _bitsandbytes(scheme: BlockTable) -> Container:
             slot(name, "U8", (-(-elements // 2), 1), 8),
             slot(f"{name}.absmax", "F32", (-(-elements // BLOCK),), 32),
             slot(f"{name}.quant_map", "F32", (16,), 32),
-            slot(f"{name}.quant_state.bitsandbytes__{scheme.name}", "U8", facts.shape, 8),
+            slot(f"{name}.quant_state.bitsandbytes__{kind}", "U8", facts.shape, 8),
         )
 
     def arrays(parts: Parts, name: str, shape: Shape) -> tuple[Array, ...]:
-        codes = parts["codes"]
+        codes = parts["codes"].reshape(-1)
         if codes.size % 2:
             codes = np.append(codes, np.uint8(0))
         pairs = (codes[0::2] << 4) | codes[1::2]
-        return pairs, parts["scale"], scheme.values, state(shape)
+        return pairs, parts["scale"], table.numbers, state(shape)
 
-    return Container(f"bitsandbytes {scheme.name}", slots, arrays)
+    return Container(f"bitsandbytes {kind}", slots, arrays)
+
+
+# what holds each number of a scheme exactly, where that is shorter than float32
+_SHORTEST = {"bf16": "BF16", "mxfp4": "BF16", "fp16": "F16"}
 
 
 def _dense(scheme: Scheme, encoding: str) -> Container:
     """The numbers themselves, in the shortest type that holds each of them exactly."""
-    match scheme:
-        case BFloat16() | MxFp4():
-            dtype = "BF16"
-        case Float16():
-            dtype = "F16"
-        case Pruned() if encoding in ("F16", "BF16"):
-            dtype = encoding
-        case _:
-            dtype = "F32"
+    dtype = _SHORTEST.get(scheme.name, "F32")
+    if isinstance(scheme, Pruned) and encoding in ("F16", "BF16"):
+        dtype = encoding
 
     def slots(name: str, shape: Shape) -> tuple[Slot, ...]:
         return (slot(name, dtype, shape, STORED_BITS[dtype]),)

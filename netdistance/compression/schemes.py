@@ -7,15 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netdistance.compression.base import Scheme
-from netdistance.compression.floats import BFloat16, Float8, Float16
-from netdistance.compression.integers import Integers
 from netdistance.compression.removal import LowRank, Pruned
-from netdistance.compression.tables import FP4, NF4, BlockTable, MxFp4
+from netdistance.compression.rounded import Rounded, Short
 from netdistance.errors import UsageError
-from netdistance.linalg.rounding_sums import INT4_GROUP
+from netdistance.grids.floats import BF16, FP16
+from netdistance.grids.formats import FP4, FP8, INT4_GROUP, MXFP4, NF4, integers
 
+_BF16_SOURCE = "the upper half of a float32, ties to even"
+_FP16_SOURCE = "IEEE 754 binary16, ties to even"
+_FP8_SOURCE = "OCP 8-bit floating point specification 1.0; one scale, max / 448"
+_INTEGERS_SOURCE = "max / (2^(bits - 1) - 1) of each row or group; compressed-tensors, symmetric"
 _NF4_SOURCE = "arXiv 2305.14314, appendix E; blocks of 64 as bitsandbytes cuts them"
 _FP4_SOURCE = "bitsandbytes' fp4: e2m1 without a subnormal half; blocks of 64"
+_MXFP4_SOURCE = "OCP microscaling specification 1.0, sections 5.3.3 and 6.3"
+# the formats of the noise floor that integers have, by their bits and group
+_FLOORS = {(8, None): "int8", (4, INT4_GROUP): "int4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +35,14 @@ class Family:
 
 
 def _integers(found: re.Match[str]) -> Scheme | None:
-    width, group = int(found[1]), found[2]
-    if group is not None:
-        return Integers(width, int(group)) if int(group) > 0 else None
+    width, group = int(found[1]), None if found[2] is None else int(found[2])
+    if group == 0:
+        return None
     # int4 is what it is everywhere in this program; fewer bits need groups as well
-    return Integers(width, INT4_GROUP) if width <= 4 else Integers(width)
+    group = INT4_GROUP if group is None and width <= 4 else group
+    name = f"int{width}" + ("" if group is None else f"-g{group}")
+    floor = _FLOORS.get((width, group))
+    return Rounded(name, integers(width, group), width, _INTEGERS_SOURCE, floor)
 
 
 def _pruned(found: re.Match[str]) -> Scheme | None:
@@ -49,18 +58,18 @@ def _one(scheme: Scheme) -> Family:
 
 
 SCHEMES: tuple[Family, ...] = (
-    _one(BFloat16()),
-    _one(Float16()),
-    _one(Float8()),
+    _one(Short("bf16", BF16, _BF16_SOURCE, "bf16")),
+    _one(Short("fp16", FP16, _FP16_SOURCE)),
+    _one(Rounded("fp8", FP8, 8, _FP8_SOURCE, "fp8")),
     Family(
         "intN or intN-gK, N from 2 to 8",
         r"int([2-8])(?:-g([0-9]{1,9}))?",
         _integers,
         ("int8", "int4-g128", "int4-g32", "int3-g64", "int2-g16", "int6"),
     ),
-    _one(BlockTable("nf4", NF4, _NF4_SOURCE)),
-    _one(BlockTable("fp4", FP4, _FP4_SOURCE)),
-    _one(MxFp4()),
+    _one(Rounded("nf4", NF4, 4, _NF4_SOURCE)),
+    _one(Rounded("fp4", FP4, 4, _FP4_SOURCE)),
+    _one(Rounded("mxfp4", MXFP4, 4, _MXFP4_SOURCE, scale_bits=8)),
     Family("prune-F, F between 0 and 1", r"prune-(0?\.[0-9]{1,9})", _pruned, ("prune-0.5",)),
     Family("lowrank-R", r"lowrank-([0-9]{1,9})", _low_rank, ("lowrank-4",)),
 )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.distances import container_grids as grids
 from netdistance.distances.container_floor import rows_of
-from netdistance.distances.container_grids import Grid, in_groups
+from netdistance.distances.container_grids import SEGMENT, Floats, Grid
 from netdistance.distances.containers import PLAIN, grid_of
+from netdistance.grids.formats import FP4, FP8, MXFP4, NF4, integers
+from netdistance.grids.integers import SignedLargest
+from netdistance.grids.quantiser import Cut, Quantiser
 from netdistance.pairing.match import TensorPair
 
 # levels of 4 bits in 128 elements of 32 a scale, and how many fewer values 8 bits leave than a has
@@ -58,32 +60,31 @@ def _shown_grids(look: _Look, largest: float) -> Iterator[tuple[Grid, bool]]:
     bits = look.bits
     if bits == 4:
         for size in (32, 64, 128, None):
-            yield Grid("int4", in_groups(size, grids.symmetric(4, 7.0)), size), False
+            yield Grid.of("int4", integers(4, size)), False
     if bits == 8:
-        yield Grid("int8", in_groups(None, grids.symmetric(8, 127.0))), False
+        yield Grid.of("int8", integers(8)), False
 
 
 def _exact_grids(largest: float) -> Iterator[Grid]:
     """Grids whose rounding leaves no choice: what lies on one of them by chance does not exist."""
-    yield Grid("fp8", grids.by_scale(largest / 448.0, grids.E4M3))
-    yield Grid("fp8", in_groups(None, grids.scaled(448.0, grids.E4M3)))
-    yield Grid("int4", in_groups(32, grids.signed_largest(4)), 32)
-    yield Grid("nf4", in_groups(64, grids.NF4), 64, flat=True)
-    yield Grid("fp4", in_groups(64, grids.FP4), 64, flat=True)
-    yield Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
+    yield Grid.of("fp8", FP8, largest)
+    yield Grid.of("fp8", Quantiser(FP8.code))
+    yield Grid.of("int4", Quantiser(SignedLargest(4), Cut(32)))
+    yield Grid.of("nf4", NF4)
+    yield Grid.of("fp4", FP4)
+    yield Grid.of("mxfp4", MXFP4)
     for bits in (8, 7, 6, 5, 4, 3, 2):
         for size in (16, 32, 64, 128, None):
-            code = grids.symmetric(bits, 2.0 ** (bits - 1) - 1.0)
-            yield Grid(f"int{bits}", in_groups(size, code), size)
+            yield Grid.of(f"int{bits}", integers(bits, size))
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     """The first elements of some rows of both sides, to see which grids are worth a pass."""
 
-    rows: tuple[tuple[grids.Floats, grids.Floats], ...]
+    rows: tuple[tuple[Floats, Floats], ...]
     whole: bool  # whether they are whole rows
-    head: tuple[grids.Floats, grids.Floats]  # the first elements, whatever rows they are of
+    head: tuple[Floats, Floats]  # the first elements, whatever rows they are of
 
     @classmethod
     def at(cls, a: Checkpoint, b: Checkpoint, pair: TensorPair) -> _Look:
@@ -91,7 +92,7 @@ class _Look:
         wide = columns if columns <= _WHOLE_ROW else _LOOKED_WIDE
         starts = sorted({row * rows // _LOOKED_AT * columns for row in range(_LOOKED_AT)})
 
-        def both(start: int, size: int) -> tuple[grids.Floats, grids.Floats]:
+        def both(start: int, size: int) -> tuple[Floats, Floats]:
             first, second = (_part(side, pair.name, start, size) for side in (a, b))
             return first, second
 
@@ -102,10 +103,10 @@ class _Look:
 
     def away_from(self, grid: Grid) -> float:
         """How far b is from a rounded to the grid, here: squared, over the squares of rounding."""
-        if grid.group is None and not self.whole:
+        if grid.cut.group is None and not self.whole:
             return math.inf
         away, cost = 0.0, 0.0
-        for x, y in (self.head,) if grid.flat else self.rows:
+        for x, y in (self.head,) if grid.cut.flat else self.rows:
             own = grid.rounded(x[None])[0]
             away += float(np.sum((y - own) ** 2))
             cost += float(np.sum((own - x) ** 2))
@@ -122,15 +123,15 @@ class _Look:
         kept = sum(_levels(y[:_LOOKED_WIDE]) for _, y in self.rows)
         if kept > _FEWER * sum(_levels(x[:_LOOKED_WIDE]) for x, _ in self.rows):
             return None
-        narrow = min(self.rows[0][0].size, grids.SEGMENT)
+        narrow = min(self.rows[0][0].size, SEGMENT)
         most = max(_levels(y[:narrow]) for _, y in self.rows)
-        return 4 if most <= narrow * _FEW_LEVELS / grids.SEGMENT else 8
+        return 4 if most <= narrow * _FEW_LEVELS / SEGMENT else 8
 
 
-def _part(side: Checkpoint, name: str, start: int, size: int) -> grids.Floats:
+def _part(side: Checkpoint, name: str, start: int, size: int) -> Floats:
     blocks = side.blocks(name, start=start, stop=start + size)
     return np.concatenate([block.astype(np.float64) for block in blocks])
 
 
-def _levels(values: grids.Floats) -> int:
+def _levels(values: Floats) -> int:
     return int(np.unique(values).size)

@@ -118,8 +118,8 @@ def rows_of(shape: tuple[int, ...], grid: Grid | None = None) -> tuple[int, int]
     elements = math.prod(shape)
     rows = shape[0] if len(shape) > 1 else 1
     columns = elements // rows if rows else 0
-    if grid is not None and grid.flat and grid.group and columns % grid.group:
-        return -(-elements // grid.group), grid.group
+    if grid is not None and grid.cut.flat and grid.cut.group and columns % grid.cut.group:
+        return -(-elements // grid.cut.group), grid.cut.group
     return rows, columns
 
 
@@ -129,10 +129,10 @@ def _tiles(
     """Rectangles of both sides in float64 that hold whole groups, and where they begin."""
     rows, columns = rows_of(pair.a.shape, grid)
     wide = columns
-    if grid.group is not None or grid.band > 1 or columns > 16 * _TILE:
-        unit = math.lcm(grid.group or grid.segment, grid.segment)
-        wide = min(columns, max(1, _TILE // (unit * grid.band)) * unit)
-    high = max(1, _TILE // (wide * grid.band)) * grid.band
+    if grid.cut.group is not None or grid.cut.band > 1 or columns > 16 * _TILE:
+        unit = math.lcm(grid.cut.group or grid.segment, grid.segment)
+        wide = min(columns, max(1, _TILE // (unit * grid.cut.band)) * unit)
+    high = max(1, _TILE // (wide * grid.cut.band)) * grid.cut.band
     for row in range(0, rows, high):
         last = min(rows, row + high)
         x, y = (_rows(side, pair.name, row, last, columns) for side in (a, b))

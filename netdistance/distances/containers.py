@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from netdistance.distances import container_grids as grids
-from netdistance.distances.container_grids import Grid, in_groups
+from netdistance.distances.container_grids import Grid, float32_spacing
+from netdistance.grids.base import Code
+from netdistance.grids.floats import BF16, E2M1, E4M3, E5M2, FP16, FP32, Scaled
+from netdistance.grids.formats import BLOCK, MXFP4
+from netdistance.grids.integers import Affine, SignedLargest, Symmetric
+from netdistance.grids.quantiser import Cut, Quantiser
+from netdistance.grids.tables import FP4_TABLE, NF4_TABLE
 
-# the block layouts of ggml: bits, elements to a scale, and how the scale is chosen
-_GGML: dict[str, tuple[int, int, Callable[[], grids.Round]]] = {
-    "q4_0": (4, 32, lambda: grids.signed_largest(4)),
-    "q5_0": (5, 32, lambda: grids.signed_largest(5)),
-    "q8_0": (8, 32, lambda: grids.symmetric(8, 127.0)),
-    "q4_1": (4, 32, lambda: grids.affine(4, with_zero=False)),
-    "q5_1": (5, 32, lambda: grids.affine(5, with_zero=False)),
-    "q2_k": (2, 16, lambda: grids.affine(2, with_zero=True)),
-    "q3_k": (3, 16, lambda: grids.signed_largest(3)),
-    "q4_k": (4, 32, lambda: grids.affine(4, with_zero=True)),
-    "q5_k": (5, 32, lambda: grids.affine(5, with_zero=True)),
-    "q6_k": (6, 16, lambda: grids.signed_largest(6)),
+# the block layouts of ggml: their bits, and codes with how many elements to a scale
+_GGML: dict[str, tuple[int, Quantiser]] = {
+    "q4_0": (4, Quantiser(SignedLargest(4), Cut(32))),
+    "q5_0": (5, Quantiser(SignedLargest(5), Cut(32))),
+    "q8_0": (8, Quantiser(Symmetric(8), Cut(32))),
+    "q4_1": (4, Quantiser(Affine(4, with_zero=False), Cut(32))),
+    "q5_1": (5, Quantiser(Affine(5, with_zero=False), Cut(32))),
+    "q2_k": (2, Quantiser(Affine(2, with_zero=True), Cut(16))),
+    "q3_k": (3, Quantiser(SignedLargest(3), Cut(16))),
+    "q4_k": (4, Quantiser(Affine(4, with_zero=True), Cut(32))),
+    "q5_k": (5, Quantiser(Affine(5, with_zero=True), Cut(32))),
+    "q6_k": (6, Quantiser(SignedLargest(6), Cut(16))),
 }
 # the grids of element types that need no scale; F64 has no floor
 PLAIN: dict[str, Grid] = {
-    "F32": Grid("fp32", grids.to_float32, spacing=grids.float32_spacing),
-    "F16": Grid("fp16", grids.FP16),
-    "BF16": Grid("bf16", grids.BF16),
-    "F8_E4M3": Grid("fp8", grids.E4M3),
-    "F8_E5M2": Grid("fp8", grids.E5M2),
+    "F32": Grid.plain("fp32", FP32, float32_spacing),
+    "F16": Grid.plain("fp16", FP16),
+    "BF16": Grid.plain("bf16", BF16),
+    "F8_E4M3": Grid.plain("fp8", E4M3),
+    "F8_E5M2": Grid.plain("fp8", E5M2),
 }
 # who writes these minds what comes out of a layer more than what its weights are
 _CALIBRATED = ("gptq", "awq", "pack-quantized")
@@ -39,67 +43,57 @@ def grid_of(label: str, largest: float) -> Grid | None:
     `largest` is the largest magnitude of the tensor, for a scale of the whole of it. The labels are
     those of checkpoints.encodings.
 
-    >>> grid_of("gptq 4-bit, groups of 128, act-order", 1.0).group
+    >>> grid_of("gptq 4-bit, groups of 128, act-order", 1.0).cut.group
     128
     >>> grid_of("Q8_0", 1.0).name, grid_of("IQ2_XXS", 1.0)
     ('int8', None)
     """
     text = label.lower()
     if text in _GGML:
-        bits, size, scales = _GGML[text]
-        return Grid(f"int{bits}", in_groups(size, scales()), size, calibrated=text.endswith("_k"))
+        bits, quantiser = _GGML[text]
+        return Grid.of(f"int{bits}", quantiser, calibrated=text.endswith("_k"))
+    cut, calibrated = _cut(text), text.startswith(_CALIBRATED)
     for read in (_small_float, _table, _integer):
-        if (grid := read(text, largest)) is not None:
-            return grid
+        if (found := read(text, cut)) is not None:
+            return Grid.of(*found, largest, calibrated=calibrated)
     return None
 
 
-def _small_float(text: str, largest: float) -> Grid | None:
+def _small_float(text: str, cut: Cut) -> tuple[str, Quantiser] | None:
     """fp8 and the 4-bit floats of microscaling."""
     if text.startswith("mxfp4"):
-        return Grid("mxfp4", in_groups(32, grids.scaled(6.0, grids.E2M1, power_of_two=True)), 32)
+        return "mxfp4", MXFP4
     if text.startswith("nvfp4"):
-        return Grid("nvfp4", in_groups(16, grids.scaled(6.0, grids.E2M1)), 16)
-    if not text.startswith("fp8"):
-        return None
-    top, kind = (57344.0, grids.E5M2) if "e5m2" in text else (448.0, grids.E4M3)
-    cast = grids.scaled(top, kind)
-    if block := re.search(r"per (\d+) x (\d+)", text):
-        band, columns = int(block[1]), int(block[2])
-        return Grid("fp8", grids.in_blocks(band, columns, cast), columns, band)
-    if "one scale" in text:
-        return Grid("fp8", grids.by_scale(largest / top, kind))
-    size = _group(text)
-    return Grid("fp8", in_groups(size, cast), size)
-
-
-def _table(text: str, largest: float) -> Grid | None:
-    """Bitsandbytes' two codes of 4 bits."""
-    for name, code in (("nf4", grids.NF4), ("fp4", grids.FP4)):
-        if text.startswith(f"bitsandbytes {name}"):
-            size = _group(text) or 64
-            return Grid(name, in_groups(size, code), size, flat=True)
+        return "nvfp4", Quantiser(Scaled(E2M1), Cut(16))
+    if text.startswith("fp8"):
+        return "fp8", Quantiser(Scaled(E5M2 if "e5m2" in text else E4M3), cut)
     return None
 
 
-def _integer(text: str, largest: float) -> Grid | None:
+def _table(text: str, cut: Cut) -> tuple[str, Quantiser] | None:
+    """Bitsandbytes' two codes of 4 bits."""
+    for name, table in (("nf4", NF4_TABLE), ("fp4", FP4_TABLE)):
+        if text.startswith(f"bitsandbytes {name}"):
+            return name, Quantiser(table, Cut(cut.group or BLOCK, flat=True))
+    return None
+
+
+def _integer(text: str, cut: Cut) -> tuple[str, Quantiser] | None:
     found = re.search(r"\b(\d)-bit\b|\bint(\d)\b", text)
     if found is None:
         return None
     bits = int(found[1] or found[2])
-    calibrated = text.startswith(_CALIBRATED)
-    size = _group(text)
-    # the largest of the conventions 2^(bits - 1) - 1, - 1/2 and - 0: it excuses all of them
-    top = 2.0 ** (bits - 1) - 1.0
-    if "one scale" in text:
-        rounded = grids.by_scale(largest / top, grids.whole(bits))
-    elif "zero points" in text:
-        rounded = in_groups(size, grids.affine(bits, with_zero=True))
-    else:
-        rounded = in_groups(size, grids.symmetric(bits, top))
-    return Grid(f"int{bits}", rounded, size, calibrated=calibrated)
+    # the scale max / top is the largest of the conventions with 2^(bits - 1) - 1, - 1/2 and - 0:
+    # it excuses all of them
+    code: Code = Symmetric(bits)
+    if "zero points" in text and not cut.whole:  # of a whole tensor only the largest is known
+        code = Affine(bits, with_zero=True)
+    return f"int{bits}", Quantiser(code, cut)
 
 
-def _group(text: str) -> int | None:
-    found = re.search(r"(?:groups|blocks) of (\d+)", text)
-    return int(found[1]) if found else None
+def _cut(text: str) -> Cut:
+    """What shares a scale, in the words of a label."""
+    if block := re.search(r"per (\d+) x (\d+)", text):
+        return Cut(int(block[2]), int(block[1]))
+    group = re.search(r"(?:groups|blocks) of (\d+)", text)
+    return Cut(int(group[1]) if group else None, whole="one scale" in text)

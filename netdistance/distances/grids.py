@@ -9,15 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdistance.checkpoints.base import Checkpoint
+from netdistance.grids.formats import INT4_GROUP, INT4_TOP, INT8_TOP
 from netdistance.linalg.leaves import LEAF_ELEMENTS
-from netdistance.linalg.rounding_sums import (
-    FP8_LEAST_EXPONENT,
-    FP8_STEP,
-    FP8_TOP,
-    INT4_GROUP,
-    INT4_TOP,
-    INT8_TOP,
-)
+from netdistance.linalg.rounding_sums import FP8_LEAST_EXPONENT, FP8_STEP, FP8_TOP
 from netdistance.pairing.match import TensorPair
 
 # a row is held whole: 32 MiB of float64

@@ -9,10 +9,8 @@ small change in bfloat16 loses much of itself (huggingface/peft#1388).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from netdistance.checkpoints.adapted import Target, rows_of, targets_of
 from netdistance.checkpoints.adapter import open_adapter
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
-from netdistance.compression.floats import from_bfloat16, to_bfloat16
+from netdistance.grids.floats import BF16, FP16, FP32, Number, rounded
 from netdistance.progress import SILENT, Progress
 from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AdapterRow, Landing
@@ -41,23 +39,14 @@ class _Type:
 
     name: str
     unit: float
-    rounded: Callable[[Doubles], Doubles]
-
-
-def _to(dtype: type[np.floating[Any]]) -> Callable[[Doubles], Doubles]:
-    return lambda x: x.astype(dtype).astype(np.float64)
-
-
-def _to_bf16(x: Doubles) -> Doubles:
-    """To the nearest bfloat16, ties to even, by way of float32 as a merge computes."""
-    return from_bfloat16(to_bfloat16(x.astype(np.float32))).reshape(x.shape).astype(np.float64)
+    number: Number
 
 
 # from the finest to the coarsest: a merge may have been computed in a coarser type than it is in
 _TYPES = (
-    _Type("fp32", 2.0**-22, _to(np.float32)),  # two bits more: the product is in float32 too
-    _Type("fp16", 2.0**-11, _to(np.float16)),
-    _Type("bf16", 2.0**-8, _to_bf16),
+    _Type("fp32", 2.0**-22, FP32),  # two bits more: the product is in float32 too
+    _Type("fp16", 2.0**-11, FP16),
+    _Type("bf16", 2.0**-8, BF16),
 )
 _STORED = {"F64": 0, "F32": 0, "F16": 1, "BF16": 2}
 
@@ -160,7 +149,7 @@ def _sums(base: Checkpoint, merged: Checkpoint, target: Target, types: tuple[_Ty
             sums.product.append(float(np.sum(moved * change)))
             sums.beside.append(float(np.sum((moved - change) ** 2)))
             for kind in types:
-                stored = kind.rounded(wanted)
+                stored = rounded(kind.number, wanted)
                 sums.rounding[kind.name].append(float(np.sum((stored - wanted) ** 2)))
                 sums.kept[kind.name].append(float(np.sum((stored - before) * change)))
     return sums

@@ -15,14 +15,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from netdistance.grids.floats import E4M3
+from netdistance.grids.formats import INT4_GROUP, INT4_TOP, INT8_TOP
 from netdistance.linalg.leaves import BATCH_ELEMENTS, LEAF_ELEMENTS, leaf_squares
 
-INT4_GROUP = 128
-# the code that the largest element of a row or group is rounded to
-INT8_TOP, INT4_TOP = 127, 7
 # bfloat16 keeps 7 bits after the leading one, fp8 e4m3 keeps 3 and has no power below 2^-6
-BF16_STEP, FP8_STEP = 2.0**-7, 2.0**-3
-FP8_TOP, FP8_LEAST_EXPONENT = 448.0, -6
+BF16_STEP, FP8_STEP = 2.0**-7, 2.0**-E4M3.mantissa
+FP8_TOP, FP8_LEAST_EXPONENT = E4M3.top, 1 - E4M3.bias
 
 # within these, squares of float32 powers neither overflow nor vanish beside the largest
 _PLAIN = (2.0**-40, 2.0**40)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netdistance.distances.noise_floor import ROUNDING_METRICS
 from netdistance.distances.structure import weight_norms
-from netdistance.linalg.rounding_sums import INT4_GROUP, INT4_TOP, INT8_TOP
+from netdistance.grids.formats import INT4_GROUP, INT4_TOP, INT8_TOP
 from netdistance.linalg.weight_norm import WeightNorms
 from netdistance.networks.affine import Norms
 from netdistance.networks.box import Box

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2] / PACKAGE
 
 ROOMS_BY_FLOOR = {
     0: ("quantities", "errors", "progress", "demo"),
-    1: ("checkpoints", "linalg", "networks", "optim", "execution", "report"),
+    1: ("checkpoints", "linalg", "grids", "networks", "optim", "execution", "report"),
     2: ("pairing", "distances", "compression"),
     3: ("bounds", "probes", "training"),
     4: ("studies",),

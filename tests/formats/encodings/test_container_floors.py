@@ -35,4 +35,4 @@ def test_the_label_names_a_grid(case: Case, tmp_path: Path) -> None:
         grid = grid_of(label, 1.0)
         assert (grid is None) == (label in WITHOUT_FLOOR), label
         if grid is not None and "," in label:
-            assert (grid.group, grid.band) == SHARED[label.split(", ")[1]], label
+            assert (grid.cut.group, grid.cut.band) == SHARED[label.split(", ")[1]], label

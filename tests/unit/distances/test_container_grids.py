@@ -1,57 +1,11 @@
-"""Grids of containers: closed forms, the nearest number, and the labels that name them."""
+"""The labels that name grids, and the numbers that plain types can hold."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from netdistance.distances import container_grids as grids
 from netdistance.distances.containers import PLAIN, grid_of
-
-ROWS = np.random.default_rng(0).standard_normal((4, 160))
-
-
-def test_whole_codes_of_a_group_stay_where_they_are() -> None:
-    codes = np.array([[7.0, -3.0, 2.0, 0.0, -7.0, 5.0]])
-    assert np.array_equal(grids.in_groups(4, grids.symmetric(4, 7.0))(codes[:, :4]), codes[:, :4])
-    # the ragged last group has a scale of its own
-    rounded = grids.in_groups(4, grids.symmetric(4, 7.0))(codes)
-    assert np.allclose(rounded[0, 4:], [-7.0, 5.0])
-
-
-@pytest.mark.parametrize(
-    ("grid", "step"),
-    [
-        (grids.in_groups(32, grids.symmetric(8, 127.0)), 1 / 127),
-        (grids.in_groups(32, grids.affine(4, with_zero=True)), 2 / 15),
-        (grids.in_groups(32, grids.affine(4, with_zero=False)), 2 / 15),
-    ],
-)
-def test_nothing_moves_more_than_half_a_step(grid: grids.Round, step: float) -> None:
-    largest = np.abs(ROWS.reshape(-1, 32)).max(axis=1, keepdims=True)
-    moved = np.abs(grid(ROWS) - ROWS).reshape(-1, 32)
-    assert (moved <= 0.501 * step * largest).all()
-    assert moved.max() > 0.0
-
-
-def test_casts_are_those_of_the_types() -> None:
-    torch = pytest.importorskip("torch")
-    for cast, dtype in (
-        (grids.BF16, torch.bfloat16),
-        (grids.FP16, torch.float16),
-        (grids.E4M3, torch.float8_e4m3fn),
-        (grids.E5M2, torch.float8_e5m2),
-    ):
-        expected = torch.from_numpy(ROWS).to(dtype).double().numpy()
-        assert np.array_equal(cast(ROWS), expected), dtype
-
-
-def test_blocks_share_one_scale() -> None:
-    rows = np.ones((3, 5))
-    rows[0, 0], rows[2, 4] = 448.0, 7.0
-    found = grids.in_blocks(2, 4, grids.scaled(448.0, lambda x: np.rint(x / 64.0) * 64.0))(rows)
-    assert found[0, 0] == 448.0 and found[1, 3] == 0.0  # 1 is far below the step of this block
-    assert found[2, 4] == 7.0 and found[2, 0] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -72,7 +26,7 @@ def test_blocks_share_one_scale() -> None:
 def test_labels(label: str, name: str, group: int | None, calibrated: bool) -> None:
     grid = grid_of(label, 1.0)
     assert grid is not None
-    assert (grid.name, grid.group, grid.calibrated) == (name, group, calibrated)
+    assert (grid.name, grid.cut.group, grid.calibrated) == (name, group, calibrated)
 
 
 @pytest.mark.parametrize("label", ["IQ3_XXS", "TQ1_0", "something new", "Q9_1"])
@@ -80,6 +34,16 @@ def test_unknown_labels_have_no_grid(label: str) -> None:
     assert grid_of(label, 1.0) is None
 
 
+@pytest.mark.parametrize("label", ["int8, one scale", "int8, one scale, zero points"])
+def test_one_scale_is_of_the_whole_tensor(label: str) -> None:
+    grid = grid_of(label, 127.0)
+    assert grid is not None
+    assert grid.rounded(np.array([[0.6, -3.4], [126.0, 0.0]])).tolist() == [[1, -3], [126, 0]]
+
+
 def test_plain_types() -> None:
     assert "F64" not in PLAIN
     assert PLAIN["F32"].name == "fp32"
+    beyond = np.array([[1e39, -1e39, 1.0]])
+    for label, top in (("F16", 65504.0), ("BF16", 3.3895313892515355e38), ("F8_E5M2", 57344.0)):
+        assert PLAIN[label].rounded(beyond).tolist() == [[np.float32(top), -np.float32(top), 1.0]]

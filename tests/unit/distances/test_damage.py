@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from netdistance.checkpoints.state_dict import StateDictCheckpoint
-from netdistance.distances import container_grids as grids
 from netdistance.distances.damage import TensorVerdict, judge_tensor
 from netdistance.distances.stream import stream_sums
+from netdistance.grids.floats import BF16
+from netdistance.grids.floats import rounded as rounded_to
 from netdistance.pairing.match import pair_tensors
 
 Array = np.ndarray
@@ -55,7 +56,7 @@ def rounded(bits: int, top: float, group: int, a: Array = WEIGHT) -> Array:
         (rounded(8, 127.0, 32), None, "int8"),
         (rounded(8, 127.0, 32), "Q8_0", "int8"),
         (WEIGHT.astype(np.float16), None, "fp16"),
-        (grids.BF16(WEIGHT.astype(np.float64)).astype(np.float32), None, "bf16"),
+        (rounded_to(BF16, WEIGHT), None, "bf16"),
     ],
 )
 def test_rounding_is_rounding(b: Array, label: str | None, of: str) -> None:
