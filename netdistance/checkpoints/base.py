@@ -114,6 +114,19 @@ class Checkpoint(ABC):
         flat = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
         return flat.reshape(rows.stop - rows.start, columns.stop - columns.start)
 
+    def scaled_tile(
+        self, name: str, rows: slice, columns: slice, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """A rectangle as `tile`, in float32 and times factors that broadcast to it.
+
+        Codes of few bits are scaled while they are decoded where a format can.
+
+        Raises:
+            CheckpointError: as `blocks`.
+        """
+        values: NDArray[np.float32] = self.tile(name, rows, columns) * factors
+        return values
+
     @abstractmethod
     def verify_unchanged(self) -> None:
         """Check that the file is what it was when it was opened.

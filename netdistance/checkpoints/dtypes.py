@@ -25,13 +25,16 @@ Array = NDArray[Any]
 class DType:
     """One element type of the safetensors format, and how its bytes are decoded.
 
-    `decode` is None for a type that is known to the format but has no decoder here.
+    `decode` is None for a type that is known to the format but has no decoder here. `scaled`, where
+    there is one, takes bytes (R, C) and factors that broadcast to them, and gives the products with
+    their numbers in fewer passes: the same float32.
     """
 
     name: str
     kind: Kind
     bits: int
     decode: Callable[[NDArray[np.uint8]], Array] | None
+    scaled: Callable[[NDArray[np.uint8], Array], Array] | None = None
 
 
 def _view(code: str) -> Callable[[NDArray[np.uint8]], Array]:
@@ -88,34 +91,52 @@ _SHIFTED = 1 << 17
 
 
 def _small_float(
-    exponent_bits: int, mantissa_bits: int, bias: int, specials: Specials
-) -> Callable[[NDArray[np.uint8]], Array]:
-    shift, lift = 23 - mantissa_bits, np.float32(2.0 ** (127 - bias))
+    name: str, exponent_bits: int, mantissa_bits: int, bias: int, specials: Specials
+) -> DType:
+    shift, lift = 23 - mantissa_bits, np.full((1, 1), 2.0 ** (127 - bias), dtype=np.float32)
     body = np.int32((0x7F << shift) - (1 << 31))  # sign, exponent and mantissa once shifted
     least = np.uint8(2 << mantissa_bits)  # without its sign, twice the code that is not subnormal
     top = {"ieee": 1 << mantissa_bits, "fn": 1, "fnuz": 0, "none": 0}[specials]
 
-    def decode(raw: NDArray[np.uint8]) -> Array:
-        table = small_float_values(exponent_bits, mantissa_bits, bias, specials)
-        some = raw[:_SAMPLE] << 1
-        if np.count_nonzero(some < least) - np.count_nonzero(some == 0) > some.size // _FEW:
-            return table.take(raw, mode="clip")  # numpy need not look for codes out of range
-        # a look-up of each element takes twice as long as shifting its bits into those of a
-        # float32, whose exponent is too small by one power of two for all, subnormal or not
-        values = np.empty(raw.size, dtype=np.float32)
-        for at in range(0, raw.size, _SHIFTED):
-            part = values[at : at + _SHIFTED]
+    def shifted(codes: NDArray[np.uint8], factors: Array) -> Array:
+        """Codes (R, C) as the bits of float32, whose exponent is too small by `lift`, x factors."""
+        values = np.empty(codes.shape, dtype=np.float32)
+        step = max(1, _SHIFTED // max(1, codes.shape[1]))
+        for at in range(0, len(codes), step):
+            part = values[at : at + step]
             bits = part.view(np.int32)
             # the sign comes into every bit above the code's
-            np.copyto(bits, raw[at : at + _SHIFTED].view(np.int8))
+            np.copyto(bits, codes[at : at + step].view(np.int8))
             bits <<= shift
             bits &= body
-            part *= lift
+            part *= factors[at : at + step] if len(factors) > 1 else factors
+        return values
+
+    def decode(raw: NDArray[np.uint8]) -> Array:
+        table = small_float_values(exponent_bits, mantissa_bits, bias, specials)
+        if _many_subnormal(raw, least):
+            return table.take(raw, mode="clip")  # numpy need not look for codes out of range
+        # a look-up of each element takes twice as long as shifting its bits
+        values = shifted(raw[:, None], lift).reshape(-1)
         special = _special(raw, specials, top)
         values[special] = table[raw[special]]
         return values
 
-    return decode
+    def scaled(codes: NDArray[np.uint8], factors: Array) -> Array:
+        lifted = factors * lift  # exact, or infinite
+        raw = codes.reshape(-1)
+        plain = np.isfinite(lifted).all() and not _many_subnormal(raw, least)
+        if not plain or _special(raw, specials, top).size:
+            return decode(raw).reshape(codes.shape) * factors
+        return shifted(codes, lifted)
+
+    return DType(name, "float", 8, decode, scaled)
+
+
+def _many_subnormal(raw: NDArray[np.uint8], least: np.uint8) -> bool:
+    some = raw[:_SAMPLE] << 1
+    found = np.count_nonzero(some < least) - np.count_nonzero(some == 0)
+    return bool(found > some.size // _FEW)
 
 
 def _special(raw: NDArray[np.uint8], specials: Specials, top: int) -> NDArray[np.intp]:
@@ -148,10 +169,10 @@ DTYPES: tuple[DType, ...] = (
     DType("F32", "float", 32, _view("<f4")),
     DType("F16", "float", 16, _view("<f2")),
     DType("BF16", "float", 16, _bfloat16),
-    DType("F8_E4M3", "float", 8, _small_float(4, 3, 7, "fn")),
-    DType("F8_E5M2", "float", 8, _small_float(5, 2, 15, "ieee")),
-    DType("F8_E4M3FNUZ", "float", 8, _small_float(4, 3, 8, "fnuz")),
-    DType("F8_E5M2FNUZ", "float", 8, _small_float(5, 2, 16, "fnuz")),
+    _small_float("F8_E4M3", 4, 3, 7, "fn"),
+    _small_float("F8_E5M2", 5, 2, 15, "ieee"),
+    _small_float("F8_E4M3FNUZ", 4, 3, 8, "fnuz"),
+    _small_float("F8_E5M2FNUZ", 5, 2, 16, "fnuz"),
     DType("F8_E8M0", "float", 8, _float8_e8m0),
     DType("F6_E2M3", "float", 6, None),
     DType("F6_E3M2", "float", 6, None),

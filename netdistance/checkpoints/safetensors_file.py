@@ -161,9 +161,24 @@ class SafetensorsCheckpoint(Checkpoint):
     ) -> NDArray[Any]:
         """As Checkpoint.tile, one read for each row where they are long and not wanted whole."""
         spec = self.specs[name]
-        width, item = spec.shape[1] if width is None else width, spec.dtype.bits // 8
-        if spec.dtype.decode is None or not item:  # 4-bit types share bytes
+        width = spec.shape[1] if width is None else width
+        if spec.dtype.decode is None or spec.dtype.bits < 8:  # 4-bit types share bytes
             return super().tile(name, rows, columns, width=width)
+        raw = self._rectangle(name, rows, columns, width)
+        return spec.dtype.decode(raw.reshape(-1)).reshape(len(raw), columns.stop - columns.start)
+
+    def scaled_tile(
+        self, name: str, rows: slice, columns: slice, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """As Checkpoint.scaled_tile."""
+        spec = self.specs[name]
+        if spec.dtype.scaled is None:
+            return super().scaled_tile(name, rows, columns, factors)
+        return spec.dtype.scaled(self._rectangle(name, rows, columns, spec.shape[1]), factors)
+
+    def _rectangle(self, name: str, rows: slice, columns: slice, width: int) -> NDArray[np.uint8]:
+        """The bytes of a rectangle of rows of `width`, as (rows, bytes)."""
+        item = self.specs[name].dtype.bits // 8
         tall, wide, stride = rows.stop - rows.start, columns.stop - columns.start, width * item
         raw = np.empty((tall, wide * item), dtype=np.uint8)
         at = self._data_start + self._offsets[name] + rows.start * stride
@@ -173,7 +188,7 @@ class SafetensorsCheckpoint(Checkpoint):
             for number, piece in enumerate(raw):
                 offset = at + number * stride + columns.start * item
                 read_exactly(self._descriptor, piece.data, offset, self.path)
-        return spec.dtype.decode(raw.reshape(-1)).reshape(tall, wide)
+        return raw
 
     def _read_whole_rows(self, raw: NDArray[np.uint8], at: int, stride: int, left: int) -> None:
         """Rows of `stride` bytes from `at` on, of which `raw` gets what begins at byte `left`."""

@@ -82,18 +82,24 @@ class ShardedCheckpoint(Checkpoint):
         self, name: str, *, start: int = 0, stop: int | None = None, size: int = BLOCK_ELEMENTS
     ) -> Iterator[NDArray[Any]]:
         """As Checkpoint.blocks, from the shard that holds the tensor."""
-        if not self._shards:
-            raise CheckpointError(self.path, "is closed", tensor=name)
-        shard = self._shards[self._shard_of[name]]
-        return shard.blocks(name, start=start, stop=stop, size=size)
+        return self._shard(name).blocks(name, start=start, stop=stop, size=size)
 
     def tile(
         self, name: str, rows: slice, columns: slice, *, width: int | None = None
     ) -> NDArray[Any]:
         """As Checkpoint.tile, from the shard that holds the tensor."""
+        return self._shard(name).tile(name, rows, columns, width=width)
+
+    def scaled_tile(
+        self, name: str, rows: slice, columns: slice, factors: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """As Checkpoint.scaled_tile, from the shard that holds the tensor."""
+        return self._shard(name).scaled_tile(name, rows, columns, factors)
+
+    def _shard(self, name: str) -> Checkpoint:
         if not self._shards:
             raise CheckpointError(self.path, "is closed", tensor=name)
-        return self._shards[self._shard_of[name]].tile(name, rows, columns, width=width)
+        return self._shards[self._shard_of[name]]
 
     def read(self, name: str) -> NDArray[np.generic]:
         """As Checkpoint.read; an error names the shard."""

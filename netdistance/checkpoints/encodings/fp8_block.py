@@ -59,15 +59,13 @@ def _encoded(stored: Stored, name: str) -> Encoded:
     block = block or _BLOCK
 
     def rows(first: int, last: int) -> Floats:
-        file, columns = stored.file, slice(0, shape[1])
-        codes: Floats = file.tile(name, slice(first, last), columns)
         bands = slice(first // block[0], -(-last // block[0]))
-        own = file.tile(scale, bands, slice(0, scales[1])).astype(np.float32)
-        for band in range(bands.start, bands.stop):
-            part = codes[max(band * block[0] - first, 0) : (band + 1) * block[0] - first]
-            width = min(block[1], shape[1])  # a configuration may claim any
-            part *= np.repeat(own[band - bands.start], width)[: shape[1]]
-        return codes
+        own = stored.file.tile(scale, bands, slice(0, scales[1])).astype(np.float32)
+        width = min(block[1], shape[1])  # a configuration may claim any
+        factors = np.repeat(own, width, axis=1)[:, : shape[1]]
+        if len(factors) > 1:
+            factors = factors[np.arange(first, last) // block[0] - bands.start]
+        return stored.file.scaled_tile(name, slice(first, last), slice(0, shape[1]), factors)
 
     return encoded(
         stored,

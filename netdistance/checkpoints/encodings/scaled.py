@@ -38,12 +38,14 @@ def _encoded(stored: Stored, name: str) -> Encoded:
     grid = Grid(layout.shape[1], layout.width, 8)
 
     def rows(first: int, last: int) -> Floats:
-        codes = stored.file.tile(name, slice(first, last), slice(0, layout.shape[1]))
-        weights: Floats = codes.astype(np.float32, copy=False)
-        if zeros:
-            weights -= grid.spread(layout.scales(stored, zeros, first, last))
-        weights *= grid.spread(layout.scales(stored, name + _SCALE, first, last))
-        return weights
+        whole = slice(first, last), slice(0, layout.shape[1])
+        scales = grid.spread(layout.scales(stored, name + _SCALE, first, last))
+        if not zeros:
+            return stored.file.scaled_tile(name, *whole, scales)
+        signed = stored.file.tile(name, *whole).astype(np.float32, copy=False)
+        signed -= grid.spread(layout.scales(stored, zeros, first, last))
+        signed *= scales
+        return signed
 
     return encoded(
         stored,
