@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,8 @@ def package_sources(root: Path = ROOT) -> Sources:
     return sources
 
 
-def imported_on_load(source: str) -> list[str]:
+@cache  # a module is on the way of many others
+def imported_on_load(source: str) -> tuple[str, ...]:
     """Dotted names that importing a module loads: not its functions', not TYPE_CHECKING's.
 
     `from a import b` gives both `a` and `a.b`, which may be a module. Relative imports are left
@@ -67,7 +69,7 @@ def imported_on_load(source: str) -> list[str]:
                 names += [module, *(f"{module}.{alias.name}" for alias in aliases)]
             case other:
                 pending.extend(ast.iter_child_nodes(other))
-    return names
+    return tuple(names)
 
 
 def relative_importers(sources: Sources) -> list[str]:
