@@ -85,10 +85,13 @@ class Network:
         )
         return {name: first.setdefault(id(tensor), name) for name, tensor in named}
 
-    def state_from(self, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    def state_from(
+        self, checkpoint: Checkpoint, otherwise: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
         """The checkpoint's tensors on this network's device, in the dtypes of the network.
 
-        A tensor with several names may be stored under any of them.
+        A tensor with several names may be stored under any of them. What it lacks is taken from
+        `otherwise`, where that is given.
 
         Raises:
             CheckpointError: a name is missing or unexpected, a shape differs, or names that are one
@@ -100,14 +103,17 @@ class Network:
             stored.setdefault(ties.get(name, name), name)
         # files from before torch 0.4.1 do not have this counter, which no eval forward reads
         absent = {name for name in own if name.endswith("num_batches_tracked")} - set(stored)
-        missing = {name for name in own if ties.get(name, name) not in stored} - absent
+        lacking = self.lacking(checkpoint)
+        missing = lacking - (otherwise or {}).keys()
         extra = checkpoint.specs.keys() - own.keys() - self._stored_buffers(checkpoint)
         if missing or extra:
             raise CheckpointError(
                 checkpoint.path,
-                f"does not fit {self.name}: missing {_few(missing)}; unexpected {_few(extra)}; "
+                f"does not fit {self.name}: missing {few(missing)}; unexpected {few(extra)}; "
                 "see --strip-prefix, --rename and --skip",
             )
+        instead = {name: own[name] for name in absent}
+        instead |= {name: otherwise[name] for name in lacking} if otherwise else {}
         state: dict[str, Tensor] = {}
         for name in (name for name in own if name in checkpoint.specs):
             first = stored[ties.get(name, name)]
@@ -117,9 +123,16 @@ class Network:
                 raise CheckpointError(checkpoint.path, what, tensor=name)
             state.setdefault(first, tensor)
         return {
-            name: own[name] if name in absent else state[stored[ties.get(name, name)]]
+            name: instead[name] if name in instead else state[stored[ties.get(name, name)]]
             for name in own
         }
+
+    def lacking(self, checkpoint: Checkpoint) -> set[str]:
+        """Names of the network's state that the checkpoint has under none of their names."""
+        ties = self.ties
+        stored = {ties.get(name, name) for name in checkpoint.specs}
+        names = {name for name in self.module.state_dict() if ties.get(name, name) not in stored}
+        return {name for name in names if not name.endswith("num_batches_tracked")}
 
     def _stored_buffers(self, checkpoint: Checkpoint) -> set[str]:
         """Names of buffers that the network makes itself, where the file has the same values.
@@ -215,7 +228,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, known) or "can't allocate memory" in str(error)
 
 
-def _few(names: set[str]) -> str:
+def few(names: set[str]) -> str:
+    """The first three names, and how many more there are."""
     if not names:
         return "none"
     shown = ", ".join(repr(name) for name in sorted(names)[:3])

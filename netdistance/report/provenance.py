@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,13 @@ def provenance(options: Any, *checkpoints: Checkpoint) -> dict[str, Any]:
         "files": [_file(checkpoint) for checkpoint in checkpoints],
         "settings": {f.name: _plain(getattr(options, f.name)) for f in fields(options)},
     }
+
+
+def with_note(facts: Mapping[str, Any], number: int, note: str) -> dict[str, Any]:
+    """The provenance with one more note on the file of that number; as it is for an empty note."""
+    files = [{**file, "notes": [*file["notes"]]} for file in facts["files"]]
+    files[number]["notes"] += [note] if note else []
+    return {**facts, "files": files}
 
 
 def _file(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from netdistance.networks.batch import counted_positions
+from netdistance.networks.load import few
 from netdistance.pairing.layers import layer_of
 from netdistance.probes.attribution import attribute
 from netdistance.probes.deviation import Reference, require_repeatable, run
@@ -16,6 +17,7 @@ from netdistance.quantities import Exact, Quantity, Skipped
 from netdistance.report.audit_rows import AuditRow, KeepRow
 from netdistance.report.audit_verdict import DAMAGED
 from netdistance.report.document import AttributionRow, DeviationRow, Report
+from netdistance.report.provenance import with_note
 from netdistance.report.rank_correlation import rank_correlation
 from netdistance.studies.audit_options import AuditOptions
 from netdistance.studies.pair_weights import OpenPair
@@ -29,6 +31,8 @@ def add_effects(
 ) -> Report:
     """The report with what the outputs do, what each layer alone costs, and the layers to keep.
 
+    What b lacks runs as in a, and a note says so: GGUF has no pooler, for one.
+
     Forwards: 2 over all inputs, 3 a moved layer over at most 256 of them (`probes.attribution`),
     and at most 3 (--keep + 1) over all for the list (`probes.keep_layers`).
 
@@ -38,13 +42,16 @@ def add_effects(
     """
     opened = open_run(options)
     network, inputs, size = opened.network, opened.inputs, options.batch_size
-    a, b = network.state_from(pair.a), network.state_from(pair.b)
+    a = network.state_from(pair.a)
+    b, lacking = network.state_from(pair.b, otherwise=a), network.lacking(pair.b)
     with progress.task("running both networks", 2) as advance:
         before = run(network, a, inputs, batch_size=size)
         require_repeatable(network, a, inputs, before)
         advance(1)
         after = run(network, b, inputs, batch_size=size)
         advance(1)
+    note = f"run with {len(lacking):,} tensors of a, which it lacks: {few(lacking)}"
+    facts = with_note(report.provenance, 1, note if lacking else "")
     reference, shape = Reference.of(before), score_shape(network, a, inputs)
     deviation = deviation_rows(reference, after, opened.targets, shape, counted_positions(inputs))
     rows = attribute(network, a, b, inputs, batch_size=size, progress=progress)
@@ -60,7 +67,7 @@ def add_effects(
     ranks = DeviationRow("rank_correlation", rank_correlation(report.tensors, rows))
     return replace(
         report,
-        provenance={**report.provenance, **opened.provenance},
+        provenance={**facts, **opened.provenance},
         deviation=(*deviation, ranks),
         attribution=rows,
         audit=_with_effects(report.audit or (), rows),
@@ -77,11 +84,10 @@ def _with_effects(
 ) -> tuple[AuditRow, ...]:
     """Each layer with the deviation of a that has this layer alone from b."""
     alone: Mapping[str, Quantity] = {r.layer: r.value for r in rows if r.scheme == "swap_in"}
-    lossless: Quantity = Exact(0.0)
     return tuple(
         replace(
             row,
-            measured=alone.get(row.layer, lossless if row.verdict == "lossless" else _ALONE),
+            measured=alone.get(row.layer, Exact(0.0) if row.verdict == "lossless" else _ALONE),
         )
         for row in layers
     )

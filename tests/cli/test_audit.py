@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from netdistance import AuditOptions, audit, demo
 from netdistance.errors import UsageError
@@ -55,6 +55,22 @@ def test_a_person_reads(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (1, "")
     assert golden_problem("audit.txt", outcome.out) == ""
     assert wide_lines(outcome.out) == []
+
+
+def test_what_the_copy_lacks_runs_as_in_the_base(tmp_path: Path) -> None:
+    whole = load_file(demo.ROUNDED)
+    lacking = sorted(name for name in whole if name.endswith("bias"))[:1]
+    save_file({n: w for n, w in whole.items() if n not in lacking}, tmp_path / "part")
+    base = load_file(demo.TRAINED)
+    save_file(whole | {name: base[name] for name in lacking}, tmp_path / "whole")
+    part, same = (
+        json.loads(invoke("audit", demo.TRAINED, tmp_path / name, *RUN, "--json", "-").out)
+        for name in ("part", "whole")
+    )
+    assert part["deviation"] == same["deviation"] and part["keep"] == same["keep"]
+    (note,) = (n for n in part["provenance"]["files"][1]["notes"] if "run with" in n)
+    assert note == f"run with 1 tensors of a, which it lacks: {lacking[0]!r}"
+    assert not any("run with" in note for note in same["provenance"]["files"][1]["notes"])
 
 
 def test_a_person_reads_effects() -> None:
