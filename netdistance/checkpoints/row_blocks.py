@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from netdistance.execution.freed_memory import keep_freed_memory
 
 # made at a time: 2 MiB of float32; 8 take half as long again, in memory and not in the cache
 TILE_ELEMENTS = 1 << 19
@@ -23,7 +24,7 @@ def row_blocks(
     tile_elements: int = TILE_ELEMENTS,
 ) -> Iterator[NDArray[Any]]:
     """Elements start:stop in blocks of `size`; `rows(first, last)` has (last - first, columns)."""
-    _keep_freed_memory()
+    keep_freed_memory()
     at_once, held = max(1, tile_elements // columns), range(0)
     tile = np.empty(0, dtype=np.float32)
     for begin in range(start, stop, size):
@@ -36,13 +37,3 @@ def row_blocks(
             parts.append(tile[begin - held.start : end - held.start])
             begin += parts[-1].size
         yield parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let glibc use the memory of one tile again for the next: fresh pages take longer to get.
-
-    It gives freed blocks back to the system above a size that rises, up to 32 MiB, to that of the
-    largest freed so far (mallopt(3), M_MMAP_THRESHOLD). Nothing is written here, so no page is had.
-    """
-    np.empty((1 << 25) - (1 << 13), dtype=np.uint8)

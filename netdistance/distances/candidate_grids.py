@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netdistance.checkpoints.base import Checkpoint
-from netdistance.distances.container_floor import rows_of
+from netdistance.distances.container_floor import rounding_energy, rows_of
 from netdistance.distances.container_grids import SEGMENT, Floats, Grid
 from netdistance.distances.containers import PLAIN, grid_of
 from netdistance.grids.formats import FP4, FP8, MXFP4, NF4, integers
@@ -24,6 +24,9 @@ _LOOKED_AT, _LOOKED_WIDE, _WHOLE_ROW = 8, 1024, 1 << 15  # rows, and elements of
 _FINER = {"F64": ("F32", "F16"), "F32": ("F32", "F16")}
 _NEAR = 0.05  # of the energy of rounding: what storing the rounded numbers in bf16 may add
 _FAR = 4.0 * _NEAR  # of the first rows alone
+# squared: what moved so many times as far as rounding in some rows moved so in a part of them,
+# and no floor explains more than 3.1 times (distances.damage)
+_HOPELESS = 16.0**2
 
 
 def candidate_grids(
@@ -44,12 +47,17 @@ def candidate_grids(
     if not is_plain and (grid := grid_of(label, largest)) is not None:
         yield grid, False
         return
+    look = _Look.at(a, b, pair) if len(pair.a.shape) > 1 else None
     if is_plain:
         for name in dict.fromkeys((*_FINER.get(label, (label,)), "BF16")):
-            if (grid := PLAIN.get(name)) is not None:
-                yield grid, False
-    if len(pair.a.shape) > 1:
-        yield from _shown_grids(_Look.at(a, b, pair), largest)
+            # the coarsest is looked at whole, hopeless or not: somebody asks how far it was
+            if (grid := PLAIN.get(name)) is None or (
+                name != "BF16" and look is not None and look.moved_beyond(grid)
+            ):
+                continue
+            yield grid, False
+    if look is not None:
+        yield from _shown_grids(look, largest)
 
 
 def _shown_grids(look: _Look, largest: float) -> Iterator[tuple[Grid, bool]]:
@@ -113,6 +121,15 @@ class _Look:
             if away > _FAR * cost:
                 return math.inf  # most grids are not it, and one row says so
         return away / cost if cost else math.inf
+
+    def moved_beyond(self, grid: Grid) -> bool:
+        """Whether these rows moved too far for a pass over the tensor to end in rounding."""
+        moved, cost = 0.0, 0.0
+        for x, y in self.rows:
+            own = grid.rounded(x[None])[0] - x
+            moved += float(np.sum((y - x) ** 2))
+            cost += float(np.sum(rounding_energy(x, own, grid)))
+        return moved > _HOPELESS * cost
 
     @property
     def bits(self) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.distances.container_grids import Floats, Grid
+from netdistance.execution.freed_memory import keep_freed_memory
 from netdistance.pairing.match import TensorPair
 
 # elements of a tile in float64: some 2 MiB for each of about ten temporaries
@@ -78,6 +79,7 @@ def floor_facts(a: Checkpoint, b: Checkpoint, pair: TensorPair, grid: Grid) -> F
     Raises:
         CheckpointError: a file ended early or cannot be read.
     """
+    keep_freed_memory()
     parts = [_Tile.of(x, y, at, grid) for at, x, y in _tiles(a, b, pair, grid)]
     distance, floor, size, along = (
         math.fsum(part.sums[place] for part in parts) for place in range(4)
@@ -173,27 +175,34 @@ class _Tile:
         def added(values: Floats) -> Floats:
             return np.add.reduceat(values, starts, axis=1)
 
-        cost = own * own
-        if grid.spacing is not None:
-            cost = np.maximum(cost, grid.spacing(a) ** 2 / 12.0)
+        cost = rounding_energy(a, own, grid)
         distance, floor, energy = added(moved * moved), added(cost), added(a * a)
-        along, shift = np.abs(added(a * beyond)), np.abs(added(beyond))
+        along, shift = added(a * beyond), np.abs(added(beyond))
         largest = np.maximum.reduceat(np.abs(a), starts, axis=1)
         spread = _spread(np.sqrt(floor / lengths), largest)
         place = (*at, starts.size, size)
-        scaled = _ratio(along, np.sqrt(energy) * spread)
+        scaled = _ratio(np.abs(along), np.sqrt(energy) * spread)
         return cls(
             sums=(
                 float(distance.sum()),
                 float(floor.sum()),
                 float(energy.sum()),
-                float(np.vdot(a, beyond)),
+                float(along.sum()),
             ),
             farthest=_most(_ratio(np.sqrt(distance / lengths), spread), place),
             most_scaled=_most(scaled, place),
             shifted=_most(_ratio(shift, np.sqrt(lengths) * spread), place),
             scaled=scaled.ravel(),
         )
+
+
+def rounding_energy(a: Floats, own: Floats, grid: Grid) -> Floats:
+    """What rounding costs each element, squared; `own` is round(a) - a.
+
+    Where arithmetic rounds what the grid holds already, at least as much as it does on average.
+    """
+    cost = own * own
+    return cost if grid.spacing is None else np.maximum(cost, grid.spacing(a) ** 2 / 12.0)
 
 
 def _spread(floor: Floats, largest: Floats) -> Floats:
