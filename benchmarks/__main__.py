@@ -19,6 +19,7 @@ BENCHMARKS: tuple[Callable[[], dict[str, float]], ...] = (
     weights.start_up,
     weights.compare_speed,
     weights.compare_memory,
+    weights.audit_speed,
     networks.perturb_speed,
     networks.fromage_step,
     spectral.interval_speed,
