@@ -20,13 +20,13 @@ class MeasuredFrontier:
     deviation: Callable[[Assignment], Quantity]
     frontier: Frontier
     budget: float | None
-    rows: dict[tuple[str, ...], FrontierRow] = field(default_factory=dict)
+    rows: dict[frozenset[tuple[str, str]], FrontierRow] = field(default_factory=dict)
 
     def row(self, assignment: Assignment) -> FrontierRow:
         """The row of an assignment, measured where it was not."""
-        key = tuple(assignment.values())
+        key = frozenset(assignment.items())
         if key not in self.rows:
-            as_it_is = set(key) == {AS_IT_IS}
+            as_it_is = set(assignment.values()) == {AS_IT_IS}
             deviation = Exact(0.0) if as_it_is else self.deviation(assignment)
             value = point(deviation)
             self.rows[key] = FrontierRow(
