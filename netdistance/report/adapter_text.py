@@ -91,7 +91,7 @@ def _legend() -> Lines:
 def _cells(row: AdapterRow) -> tuple[str, ...]:
     share = point(row.share)
     return (
-        shortened(row.layer, _NAME) or "''",
+        row.layer or "''",
         "–" if share is None else _percent(share),
         without_error(row.residual),
         without_error(row.rounding),

@@ -16,7 +16,7 @@ from netdistance.report.escape import abbreviated
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.noise_floor import beyond_rounding, times
 from netdistance.report.output_text import output_lines
-from netdistance.report.wording import quantity, without_error
+from netdistance.report.wording import count, quantity, without_error
 
 _ROWS, _REASONS = 12, 5
 _STORED = 16
@@ -31,7 +31,9 @@ def audit_lines(report: Report, everything: bool) -> Lines:
     rows = audit_worst_first(report.audit or ())
     moved = [row for row in rows if row.verdict != "lossless"]
     if moved:
-        lines += ["", *_layer_table(rows if everything else moved, everything=everything)]
+        lines += ["", *_layer_table(rows if everything else moved, None if everything else _ROWS)]
+        if not everything and len(moved) > _ROWS:
+            lines.append(f"(--all: {count(len(rows), 'layer')})".rjust(64))
         lines += _reasons(moved, everything=everything)
     if report.deviation is None:
         return [*lines, "", _NEXT] if moved else lines
@@ -127,14 +129,11 @@ def stored_word(label: str) -> str:
     return abbreviated(re.sub(r"^(bitsandbytes|pack-quantized) ", "", short), _STORED)
 
 
-def _layer_table(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
-    shown = rows if everything else rows[:_ROWS]
+def _layer_table(rows: Sequence[AuditRow], most: int | None) -> Lines:
     header = audit_header(rows)
-    cells = [(layer, stored_word(stored), *others) for layer, stored, *others in audit_cells(shown)]
-    lines = table(header, cells, left="lll" + "r" * (len(header) - 3))
-    if len(shown) < len(rows):
-        lines.append(f"(--all: {len(rows):,} layers that moved)".rjust(64))
-    return lines
+    # cut after the cells are made: whether there is a column of costs depends on all rows
+    cells = [(name, stored_word(stored), *rest) for name, stored, *rest in audit_cells(rows)[:most]]
+    return table(header, cells, left="lll" + "r" * (len(header) - 3))
 
 
 def _reasons(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
