@@ -9,6 +9,7 @@ def test_the_export_keeps_the_weights(model, tmp_path):
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from netdistance.quantities import Skipped, point
 from netdistance.report.audit_rows import AuditRow
 from netdistance.report.document import PairingAccount, Report
 from netdistance.report.escape import shortened
-from netdistance.report.wording import percent
+from netdistance.report.wording import count, percent
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
@@ -25,6 +26,7 @@ __all__ = ["assert_networks_close"]
 
 # from the finest to the coarsest
 _FORMATS = ("fp32", "fp16", "bf16", "int8", "fp8", "int4")
+_OTHERS = ("fp4", "nf4", "mxfp4", "nvfp4")
 _SHOWN = 10
 
 
@@ -45,8 +47,9 @@ def assert_networks_close(
     Each side is a module, a mapping of names to tensors or arrays, a file or a folder. Close is:
 
     - with `relative_frobenius`, |b - a|_F / |a|_F of every tensor at most this much;
-    - with `rounding_of` (fp32, fp16, bf16, int8, fp8, int4, nf4 ...), every layer lossless or moved
-      as rounding to that format, or a finer one of the first six, does (`netdistance.audit`);
+    - with `rounding_of` (fp32, fp16, bf16, int8, fp8, int4, another intN, fp4, nf4, mxfp4, nvfp4),
+      every layer lossless or moved as rounding to that format, or to a finer one of the first six,
+      does (`netdistance.audit`);
     - with neither, every value identical; with both, both hold.
 
     What has no partner of its shape, cannot be read or is not finite fails; `allow_unmatched` lets
@@ -57,17 +60,17 @@ def assert_networks_close(
     >>> assert_networks_close({"w": weight}, {"w": weight.astype(np.float64)})
     >>> assert_networks_close({"w": weight}, {"w": 1.5 * weight}, relative_frobenius=0.1)
     Traceback (most recent call last):
-    AssertionError: networks differ: 1 of 1 layers beyond relative_frobenius <= 0.1
+    AssertionError: networks differ: 1 of 1 layer beyond relative_frobenius <= 0.1
       w: broken, moved by 50% of its size (moved by 0.5 of its size: nothing that rounding does)
 
     Raises:
         AssertionError: they are not close.
         CheckpointError: a side cannot be read.
         NothingComparableError: there is nothing that both hold.
-        ValueError: a limit below 0.
+        ValueError: a limit below 0, or a format that is none.
     """
-    if relative_frobenius is not None and not relative_frobenius >= 0.0:
-        raise ValueError(f"relative_frobenius is {relative_frobenius}, expected 0 or more")
+    __tracebackhide__ = True  # pytest then shows the line that called, not this function's text
+    _require_sense(relative_frobenius, rounding_of)
     # imported here: a test file that is only collected pays for nothing
     from netdistance.studies.audit import AuditOptions, audit
 
@@ -83,14 +86,27 @@ def assert_networks_close(
     if not rows and not unmatched:
         return
     rule = _rule(relative_frobenius, rounding_of)
-    layers = len(report.audit or ())
-    head = f"networks differ: {len(rows):,} of {layers:,} layers beyond {rule}"
-    lines = [head, *unmatched, *(_told(row) for row in _worst(rows)[:_SHOWN])]
-    if len(rows) > _SHOWN:
-        lines.append(f"and {len(rows) - _SHOWN:,} more layers")
-    raise AssertionError(
-        "\n".join([lines[0], *(textwrap.indent(line, "  ") for line in lines[1:])])
-    )
+    lines = [*_few(unmatched, "tensors"), *_few([_told(row) for row in _worst(rows)], "layers")]
+    parts = [f"{count(len(unmatched), 'tensor')} not compared"] if unmatched else []
+    if rows:
+        parts.append(f"{len(rows):,} of {count(len(report.audit or ()), 'layer')} beyond {rule}")
+    head = f"networks differ: {', '.join(parts)}"
+    raise AssertionError("\n".join([head, *(textwrap.indent(line, "  ") for line in lines)]))
+
+
+def _require_sense(relative: float | None, rounding_of: str | None) -> None:
+    __tracebackhide__ = True
+    if relative is not None and not relative >= 0.0:
+        raise ValueError(f"relative_frobenius is {relative}, expected 0 or more")
+    known = (*_FORMATS, *_OTHERS)
+    if rounding_of is None or rounding_of in known or re.fullmatch("int[2-8]", rounding_of):
+        return
+    raise ValueError(f"rounding_of is {rounding_of!r}, expected one of {', '.join(known)} or intN")
+
+
+def _few(lines: list[str], what: str) -> list[str]:
+    more = [f"and {len(lines) - _SHOWN:,} more {what}"] if len(lines) > _SHOWN else []
+    return [*lines[:_SHOWN], *more]
 
 
 def _rule(relative: float | None, rounding_of: str | None) -> str:
@@ -134,8 +150,7 @@ def _unmatched(account: PairingAccount | None, *, allow_unmatched: bool) -> list
     if not allow_unmatched:
         lines += [f"{shortened(name, 60)} is only in a" for name in account.only_a]
         lines += [f"{shortened(name, 60)} is only in b" for name in account.only_b]
-    more = [f"and {len(lines) - _SHOWN:,} more tensors"] if len(lines) > _SHOWN else []
-    return [*lines[:_SHOWN], *more]
+    return lines
 
 
 def _worst(rows: list[AuditRow]) -> list[AuditRow]:

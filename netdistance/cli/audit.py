@@ -11,7 +11,7 @@ import click
 
 from netdistance.cli.audit_simulate import run_simulation, simulate_options
 from netdistance.cli.output import Outputs, emit, output_options
-from netdistance.cli.running import naming_options, running_options
+from netdistance.cli.running import naming_options, uncertified_running_options
 from netdistance.cli.terminal import terminal_progress
 from netdistance.report.audit_rows import AuditVerdict
 
@@ -25,23 +25,24 @@ _OF_A_PAIR = frozenset(
 
 @click.command("audit")
 @click.argument("a", metavar="BASE", type=_PATH)
-@click.argument("b", metavar="COMPRESSED", type=_PATH, required=False)
+@click.argument("b", metavar="[COMPRESSED]", type=_PATH, required=False)
 @simulate_options
-@running_options
+@uncertified_running_options
 @naming_options(renames="COMPRESSED's names so that they match BASE's, or the model's")
 @click.option("--only", multiple=True, metavar="GLOB", help="Audit these names only; repeatable.")
 @click.option(
     "--conversions/--no-conversions",
     default=True,
     show_default=True,
-    help="Look for what a converter fused, split, transposed, permuted or renamed; by value.",
+    help="Look for what a converter fused, split, transposed, permuted or renamed: found by "
+    "structure, decided by value.",
 )
 @click.option(
     "--adapter",
     type=_PATH,
     metavar="DIR",
-    help="The LoRA adapter that COMPRESSED is said to hold: did it land? Layers are then judged "
-    "against BASE with it added.",
+    help="Folder of the LoRA adapter that COMPRESSED is said to hold: did it land? Layers are "
+    "then judged against BASE with it added.",
 )
 @click.option(
     "--keep",
@@ -55,15 +56,16 @@ _OF_A_PAIR = frozenset(
     "--fail-if",
     multiple=True,
     metavar="NUMBER>LIMIT",
-    help="Exit 1 where a layer's distance, bits_per_weight, measured cost, or any number of the "
-    "report meets this, or was skipped; repeatable.",
+    help="Exit 1 where any layer meets this, or its number was skipped, such as 'distance>0.1'; "
+    "also of bits_per_weight, or measured, its cost with --model; any number of the report "
+    "goes. Distances and costs are fractions: 0.1 is 10%. Repeatable.",
 )
 @click.option(
     "--fail-on",
     multiple=True,
     type=click.Choice(get_args(AuditVerdict)),
-    help="Exit 1 where a layer has this verdict or a worse one, or could not be judged; "
-    "repeatable.",
+    help="Exit 1 where a layer has this verdict or a worse one (they are in order), or could not "
+    "be judged; repeatable.",
 )
 @click.option(
     "--require-all",

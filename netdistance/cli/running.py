@@ -87,7 +87,7 @@ def naming_options(*, renames: str) -> Callable[[Command], Command]:
             "--strip-prefix",
             default="",
             metavar="PREFIX",
-            help="Strip this from names, such as module.",
+            help="Strip this from the start of names, such as 'module.'",
         ),
         click.option(
             "--rename",
@@ -96,7 +96,10 @@ def naming_options(*, renames: str) -> Callable[[Command], Command]:
             help=f"Rewrite {renames}; repeatable, in order.",
         ),
         click.option(
-            "--skip", multiple=True, metavar="GLOB", help="Leave these names out; repeatable."
+            "--skip",
+            multiple=True,
+            metavar="GLOB",
+            help="Leave these names out, such as '*.bias'; repeatable.",
         ),
     )
 
@@ -109,8 +112,13 @@ def running_options(command: Command) -> Command:
 
 
 def unlabelled_running_options(command: Command) -> Command:
-    """Add the same without --targets, for a command that judges no answers."""
+    """Add them without --targets, for a command that judges no answers."""
     return _with(command, [option for option in _OPTIONS if option is not _TARGETS])
+
+
+def uncertified_running_options(command: Command) -> Command:
+    """Add them without --certify, for a command that certifies nothing."""
+    return _with(command, [option for option in _OPTIONS if option is not _CERTIFY])
 
 
 def judging_options(command: Command) -> Command:

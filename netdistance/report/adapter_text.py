@@ -9,7 +9,7 @@ from netdistance.quantities import Quantity, Skipped, point
 from netdistance.report.audit_rows import AdapterRow, Landing
 from netdistance.report.escape import shortened
 from netdistance.report.layout import Lines, paragraph, table
-from netdistance.report.wording import count, percent, without_error
+from netdistance.report.wording import count, percent, stored_word, without_error
 
 _ROWS = 12
 _NAME = 30
@@ -32,7 +32,7 @@ def adapter_verdict(rows: Sequence[AdapterRow]) -> str:
     if not rows:
         return "The adapter changes no tensor."
     if counts["landed"] == len(rows):
-        types = " and ".join(sorted({row.dtype for row in rows}))
+        types = " and ".join(sorted({stored_word(row.dtype) for row in rows}))
         text = f"The adapter landed in all {count(len(rows), 'layer')}, within rounding to {types}"
     elif counts["not_at_all"] == len(rows):
         text = f"The adapter did not land: it is in none of its {count(len(rows), 'layer')}"
@@ -49,7 +49,7 @@ def _lost(rows: Sequence[AdapterRow]) -> str:
     if not worst:
         return ""
     shares = [share for row in worst if (share := point(row.share)) is not None]
-    types = " and ".join(sorted({row.dtype for row in worst}))
+    types = " and ".join(sorted({stored_word(row.dtype) for row in worst}))
     span = _percent(min(shares))
     if max(shares) > min(shares):
         span += f" to {_percent(max(shares))}"
@@ -91,11 +91,11 @@ def _legend() -> Lines:
 def _cells(row: AdapterRow) -> tuple[str, ...]:
     share = point(row.share)
     return (
-        shortened(row.layer, _NAME) or "''",
+        row.layer or "''",
         "–" if share is None else _percent(share),
         without_error(row.residual),
         without_error(row.rounding),
-        row.dtype,
+        stored_word(row.dtype),
         _WORDS[row.verdict],
     )
 

@@ -1,4 +1,4 @@
-"""How far each layer moved, beside what rounding alone would do, and what keeping layers gains."""
+"""How far each layer moved beside its rounding, what keeping layers gains, and what landed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from netdistance.quantities import Estimate, Quantity, point
-from netdistance.report.audit_rows import AuditRow, KeepRow
+from netdistance.report.audit_rows import AdapterRow, AuditRow, KeepRow, Landing
 from netdistance.report.document import Report
-from netdistance.report.escape import abbreviated
+from netdistance.report.escape import drawable
 from netdistance.report.wording import percent
 
 _MOST_LABELS = 40
@@ -22,22 +22,31 @@ _LOOKS = {
     "broken": ("#000000", "xx"),
     "not_compared": ("none", ".."),
 }
+_LANDED: dict[Landing, tuple[str, str]] = {
+    "landed": ("#009E73", ""),
+    "partially": ("#D55E00", "//"),
+    "not_at_all": ("#000000", "xx"),
+    "not_compared": ("none", ".."),
+}
 
 
 def audit_figure(report: Report) -> Figure:
     """A bar for each layer that is not lossless, in the order of names, with its floor as a line.
 
-    A layer without a distance is a dotted bar of full height. Where outputs were measured, a second
-    panel has the deviation after keeping each layer of the list.
+    A layer without a distance is a dotted bar of full height. Where outputs were measured, another
+    panel has the deviation after keeping each layer of the list; with an adapter, the first has the
+    share of its change that is in b.
     """
     rows = [row for row in report.audit or () if row.verdict != "lossless"]
-    panels = 2 if report.keep else 1
+    panels = 1 + bool(report.keep) + bool(report.adapter)
     width = max(5.6, min(14.0, 0.26 * len(rows) + 2.4))
     figure = Figure(figsize=(width, 3.6 * panels + 1.0), layout="constrained")
-    axes = figure.subplots(panels, 1, squeeze=False)[:, 0]
-    _draw_layers(axes[0], rows)
+    axes = list(figure.subplots(panels, 1, squeeze=False)[:, 0])
+    if report.adapter:
+        _draw_landing(axes[0], report.adapter)
     if report.keep:
-        _draw_keep(axes[1], report, report.keep)
+        _draw_keep(axes[-1], report, report.keep)
+    _draw_layers(axes[1 if report.adapter else 0], rows, adapted=bool(report.adapter))
     for place in axes:
         place.spines[["top", "right"]].set_visible(False)
         place.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)
@@ -46,7 +55,33 @@ def audit_figure(report: Report) -> Figure:
     return figure
 
 
-def _draw_layers(axes: Axes, rows: Sequence[AuditRow]) -> None:
+def _draw_landing(axes: Axes, rows: Sequence[AdapterRow]) -> None:
+    """The share of the change that is there; none is a dotted bar of the whole height."""
+    shares = [point(row.share) for row in rows]
+    for verdict, (color, hatch) in _LANDED.items():
+        places = [place for place, row in enumerate(rows) if row.verdict == verdict]
+        if places:
+            axes.bar(
+                places, [1.0 if shares[p] is None else shares[p] or 0.0 for p in places],
+                color=color, hatch=hatch, edgecolor="#999999", linewidth=0.5,
+                label=f"adapter: {verdict.replace('_', ' ')}",
+            )  # fmt: skip
+    axes.axhline(1.0, color="#000000", linestyle=":", linewidth=1.0)
+    _name_layers(axes, [row.layer for row in rows])
+    axes.set(ylabel="share")
+    axes.set_title("share of the adapter's change that is in b", fontsize=9, loc="left")
+
+
+def _name_layers(axes: Axes, layers: Sequence[str]) -> None:
+    step = max(1, -(-len(layers) // _MOST_LABELS))
+    axes.set_xticks(
+        range(0, len(layers), step), [drawable(name, _LABEL) for name in layers[::step]],
+        rotation=90, fontsize=8,
+    )  # fmt: skip
+    axes.set_xlim(-0.8, max(len(layers), 1) - 0.2)
+
+
+def _draw_layers(axes: Axes, rows: Sequence[AuditRow], *, adapted: bool) -> None:
     distances = [point(row.distance) for row in rows]
     top = max((value for value in distances if value is not None), default=0.0) or 1.0
     for verdict, (color, hatch) in _LOOKS.items():
@@ -63,14 +98,11 @@ def _draw_layers(axes: Axes, rows: Sequence[AuditRow]) -> None:
         [p + 0.45 for p, _ in floors], color="#000000", linewidth=1.6,
         label="what rounding does",
     )  # fmt: skip
-    step = max(1, -(-len(rows) // _MOST_LABELS))
-    axes.set_xticks(
-        range(0, len(rows), step), [_shown(row.layer) for row in rows[::step]],
-        rotation=90, fontsize=8,
-    )  # fmt: skip
+    _name_layers(axes, [row.layer for row in rows])
     axes.set(ylabel="|b − a| / |a|", ylim=(0.0, 1.08 * top))
-    axes.set_xlim(-0.8, max(len(rows), 1) - 0.2)
-    axes.set_title("how far each layer moved, and its floor", fontsize=9, loc="left")
+    whose = " from a with the adapter added" if adapted else ""
+    title = f"how far each layer moved{whose}, and what rounding does"
+    axes.set_title(title, fontsize=9, loc="left")
     axes.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
 
 
@@ -78,7 +110,7 @@ def _draw_keep(axes: Axes, report: Report, kept: Sequence[KeepRow]) -> None:
     rows = report.deviation or ()
     before = [row.value for row in rows if row.measure == "relative_output_deviation"]
     values = [*before[:1], *(row.deviation for row in kept)]
-    names = ["none", *(f"+ {_shown(row.layer)}" for row in kept)][-len(values) :]
+    names = ["none", *(f"+ {drawable(row.layer, _LABEL)}" for row in kept)][-len(values) :]
     axes.errorbar(
         range(len(values)), [point(q) or 0.0 for q in values],
         yerr=[2.0 * q.stderr if isinstance(q, Estimate) else 0.0 for q in values],
@@ -90,11 +122,6 @@ def _draw_keep(axes: Axes, report: Report, kept: Sequence[KeepRow]) -> None:
     axes.set_title(
         "measured: layers kept as they are in a, one after another", fontsize=9, loc="left"
     )
-
-
-def _shown(name: str) -> str:
-    # the numbers in a name tell layers apart, and stay; dollar signs would begin a formula
-    return abbreviated(name, _LABEL).replace("$", r"\$")
 
 
 def _number(value: Quantity | None) -> float | None:

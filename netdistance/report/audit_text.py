@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from netdistance.quantities import Skipped, point
@@ -16,10 +15,9 @@ from netdistance.report.escape import abbreviated
 from netdistance.report.layout import Lines, paragraph, table
 from netdistance.report.noise_floor import beyond_rounding, times
 from netdistance.report.output_text import output_lines
-from netdistance.report.wording import quantity, without_error
+from netdistance.report.wording import count, quantity, stored_word, without_error
 
 _ROWS, _REASONS = 12, 5
-_STORED = 16
 _LEAST = 0.01  # a multiple below it is said to be below it
 KEEP_HEADER = ("keep", "gain", "deviation then", "bits a weight")
 _ORDER = ("broken", "more_than_rounding", "not_compared", "rounding", "lossless")
@@ -31,7 +29,9 @@ def audit_lines(report: Report, everything: bool) -> Lines:
     rows = audit_worst_first(report.audit or ())
     moved = [row for row in rows if row.verdict != "lossless"]
     if moved:
-        lines += ["", *_layer_table(rows if everything else moved, everything=everything)]
+        lines += ["", *_layer_table(rows if everything else moved, None if everything else _ROWS)]
+        if not everything and len(moved) > _ROWS:
+            lines.append(f"(--all: {count(len(rows), 'layer')})".rjust(64))
         lines += _reasons(moved, everything=everything)
     if report.deviation is None:
         return [*lines, "", _NEXT] if moved else lines
@@ -114,27 +114,11 @@ def _times_rounding(row: AuditRow) -> float | None:
     return distance / floor
 
 
-def stored_word(label: str) -> str:
-    """How a tensor is stored in a word or two; the notes on the files have all of it.
-
-    >>> [stored_word(x) for x in ("gptq 4-bit, groups of 128", "bitsandbytes nf4, blocks of 64")]
-    ['gptq-4', 'nf4']
-    >>> stored_word("pack-quantized int4, a scale per output"), stored_word("F32 + LoRA rank 8")
-    ('int4', 'F32 + LoRA')
-    """
-    short = label.partition(",")[0].partition(" rank")[0]
-    short = re.sub(r" (\d)-bit", r"-\1", short)
-    return abbreviated(re.sub(r"^(bitsandbytes|pack-quantized) ", "", short), _STORED)
-
-
-def _layer_table(rows: Sequence[AuditRow], *, everything: bool) -> Lines:
-    shown = rows if everything else rows[:_ROWS]
+def _layer_table(rows: Sequence[AuditRow], most: int | None) -> Lines:
     header = audit_header(rows)
-    cells = [(layer, stored_word(stored), *others) for layer, stored, *others in audit_cells(shown)]
-    lines = table(header, cells, left="lll" + "r" * (len(header) - 3))
-    if len(shown) < len(rows):
-        lines.append(f"(--all: {len(rows):,} layers that moved)".rjust(64))
-    return lines
+    # cut after the cells are made: whether there is a column of costs depends on all rows
+    cells = [(name, stored_word(stored), *rest) for name, stored, *rest in audit_cells(rows)[:most]]
+    return table(header, cells, left="lll" + "r" * (len(header) - 3))
 
 
 def _reasons(rows: Sequence[AuditRow], *, everything: bool) -> Lines:

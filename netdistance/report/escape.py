@@ -50,9 +50,9 @@ def abbreviated(name: str, width: int) -> str:
 
 
 def drawable(text: str, width: int) -> str:
-    r"""The shortened text for a figure, where dollar signs would begin a formula.
+    r"""The abbreviated name for a figure, where dollar signs would begin a formula.
 
     >>> print(drawable("$x$", 8))
     \$x\$
     """
-    return shortened(text, width).replace("$", r"\$")
+    return abbreviated(text, width).replace("$", r"\$")

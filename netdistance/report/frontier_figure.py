@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from netdistance.quantities import Estimate, point
-from netdistance.report.audit_rows import FrontierRow
+from netdistance.report.audit_rows import AuditRow, FrontierRow
 from netdistance.report.document import Report
 from netdistance.report.frontier_text import name_of
 from netdistance.report.wording import percent
@@ -20,13 +20,17 @@ _MIXED, _UNIFORM, _CHOSEN, _BUDGET = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
 def frontier_figure(report: Report) -> Figure:
-    """A logarithmic axis of deviation: what has none, as the network as it is, is not drawn."""
+    """A logarithmic axis of deviation: what has none, as the network as it is, is not drawn.
+
+    Without any, for want of a model, how far the weights of each layer move under each scheme.
+    """
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
     rows = [row for row in report.frontier or () if (point(row.deviation) or 0.0) > 0.0]
     if not rows:
-        axes.text(0.5, 0.5, "No deviation was measured.", ha="center", va="center")
-        axes.set_axis_off()
+        _weights(axes, report.audit or ())
+        _finish(axes, "|b − a| / |a| of a layer")
+        axes.set_title("each layer alone; outputs were not measured", fontsize=9, loc="left")
         return figure
     best = undominated(rows)
     axes.plot([size for size, _ in best], [moved for _, moved in best], color=_MIXED, linewidth=1.2,
@@ -41,13 +45,33 @@ def frontier_figure(report: Report) -> Figure:
             )
     if (limit := _budget(report)) is not None:
         axes.axhline(limit, color=_BUDGET, linestyle=":", label=f"budget {percent(limit)}")
-    axes.set(xlabel="bits per weight", ylabel="relative output deviation, mean", yscale="log")
+    _finish(axes, "relative output deviation, mean")
+    return figure
+
+
+def _finish(axes: Axes, deviation: str) -> None:
+    axes.set(xlabel="bits per weight", ylabel=deviation, yscale="log")
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=3)
-    return figure
+    axes.figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=3)
+
+
+def _weights(axes: Axes, rows: Sequence[AuditRow]) -> None:
+    """A point for each layer under each scheme, and each scheme with a mark of its own."""
+    schemes = list(dict.fromkeys(row.scheme for row in rows))
+    for scheme, mark in zip(schemes, itertools.cycle("os^vDPX*"), strict=False):
+        places = [
+            (row.bits_per_weight, moved)
+            for row in rows
+            if row.scheme == scheme and row.bits_per_weight and (moved := point(row.distance))
+        ]
+        if places:
+            axes.plot(
+                *zip(*places, strict=True), mark, markersize=5, alpha=0.6,
+                label=scheme.replace("$", r"\$"),
+            )  # fmt: skip
 
 
 def undominated(rows: Sequence[FrontierRow]) -> list[tuple[float, float]]:
@@ -105,4 +129,5 @@ def _uniform(axes: Axes, rows: list[FrontierRow]) -> None:
             xytext=(6, 4),
             textcoords="offset points",
             fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.7},
         )

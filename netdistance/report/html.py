@@ -58,6 +58,7 @@ def render_html(report: Report) -> bytes:
         "<main>",
         inline_figure(report),
         _audit(report) if report.audit else _layers(report),
+        "<h2>every number of the report</h2>",
         *(_section(section) for section in sections_of(report)),
         f'<p class="legend">{_text(_LEGEND)}</p>',
         _provenance(report.provenance),

@@ -9,8 +9,9 @@ from netdistance.report.document import Report
 from netdistance.report.figures import has_figure, render_figure
 
 _TITLES = {
-    "simulate": "What each mixture of schemes takes and does to the outputs",
-    "audit": "How far each layer moved beside what rounding does, and what keeping layers gains",
+    "simulate": "What each scheme or mixture takes, and what it does, as far as it was measured",
+    "audit": "How far each layer moved beside what rounding does; what keeping layers gains, "
+    "and what of an adapter landed, where there is one",
     "compare": "How far it moved, and what that does as far as it was measured",
     "perturb": "Bounds beside the measured deviation, for each noise level",
     "sensitivity": "How far each weight, and the network, can stretch a change of its input",

@@ -9,7 +9,8 @@ STYLE = """
   --soft: #1f242a; --mark: #7db8ff; --faint: #a3adb8; } }
 body { margin: 0 auto; padding: 1.5rem; max-width: 75rem; color: var(--ink);
   background: var(--paper); font: 1rem/1.5 system-ui, sans-serif; }
-h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--faint); }
+h1, h2 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--faint); }
+h2 { margin: 2rem 0 .5rem; border-top: 1px solid var(--line); padding-top: .75rem; }
 .verdict { margin: .25rem 0 1.5rem; max-width: 45rem; font-size: 1.35rem; line-height: 1.35;
   overflow-wrap: anywhere; }
 figure { margin: 0 0 1.5rem; padding: .5rem; background: #fff; border: 1px solid var(--line);

@@ -108,8 +108,13 @@ def _weights(rows: Sequence[TensorRow], pairing: PairingAccount, name_a: str, na
     if not moved:
         return f"{name_b} differs from {name_a} only in tensors without a distance."
     largest, where = max(moved)
+    of_tensors = f"{len(moved):,} of {count(pairing.compared, 'tensor')}"
+    if any(" + LoRA" in (row.encoding_b or "") for row in rows):
+        # what an adapter adds is no rounding, however small it is
+        span = _range(min(moved)[0], largest)
+        return f"{name_b} on {name_a} moves {of_tensors}, by {span} of their size."
     floor = noise_floor(rows)
-    of_all = f"{len(moved):,} of {count(pairing.compared, 'tensor')} moved"
+    of_all = f"{of_tensors} moved"
     # a bias is not judged against rounding: where one moved most, that is what has to be said
     if floor is not None and where in floor.multiples:
         text = f"{name_b} is within {floor.format} rounding of {name_a}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import assert_never
 
 from netdistance.quantities import Estimate, Exact, Interval, Quantity, Skipped, point
-from netdistance.report.escape import shortened
+from netdistance.report.escape import abbreviated, shortened
+
+_STORED = 16
 
 
 def percent(fraction: float) -> str:
@@ -98,3 +101,16 @@ def names(items: Sequence[str], *, most: int = 3) -> str:
     """
     shown = ", ".join(shortened(item, 48) for item in items[:most])
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
+
+
+def stored_word(label: str) -> str:
+    """How a tensor is stored in a word or two; the notes on the files have all of it.
+
+    >>> [stored_word(x) for x in ("gptq 4-bit, groups of 128", "bitsandbytes nf4, blocks of 64")]
+    ['gptq-4', 'nf4']
+    >>> stored_word("pack-quantized int4, a scale per output"), stored_word("F32 + LoRA rank 8")
+    ('int4', 'F32 + LoRA')
+    """
+    short = label.partition(",")[0].partition(" rank")[0]
+    short = re.sub(r" (\d)-bit", r"-\1", short)
+    return abbreviated(re.sub(r"^(bitsandbytes|pack-quantized) ", "", short), _STORED)

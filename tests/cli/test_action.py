@@ -77,6 +77,39 @@ def test_nothing_in_an_input_is_run(tmp_path: Path) -> None:
     assert not (tmp_path / "planted").exists()
 
 
+def test_without_a_report_the_summary_says_so_and_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "netdistance-audit.json").write_text("{}")  # of an earlier step
+    code, summary, outputs = run_step(tmp_path, base="missing.safetensors")
+    assert code == 3
+    assert "ended with exit code 3" in summary and "netdistance-audit.json" not in outputs
+
+
+@pytest.mark.parametrize(
+    ("version", "extras", "asked"),
+    [
+        ("", "", "/the/action"),
+        ("", "gguf,transformers", "/the/action[gguf,transformers]"),
+        ("1.2.0", "", "netdistance==1.2.0"),
+        ("1.2.0", "gguf", "netdistance[gguf]==1.2.0"),
+    ],
+)
+def test_what_is_installed(tmp_path: Path, version: str, extras: str, asked: str) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    step = action()["runs"]["steps"][0]
+    given = {
+        "ND_PYTHON": str(python), "ND_VERSION": version, "ND_EXTRAS": extras,
+        "ND_PATH": "/the/action",
+    }  # fmt: skip
+    assert set(given) == set(step["env"])
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        env={**os.environ, **given}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["-m", "pip", "install", "--quiet", "--", asked]
+
+
 def test_a_path_that_looks_like_an_option_is_a_path(tmp_path: Path) -> None:
     code, _, told = run_step(tmp_path, base="--help")
     assert code == 3

@@ -77,3 +77,24 @@ def test_a_limit_below_zero_is_refused() -> None:
         assert_networks_close(BASE, BASE, relative_frobenius=-1.0)
     with pytest.raises(ValueError, match="expected 0 or more"):
         assert_networks_close(BASE, BASE, relative_frobenius=float("nan"))
+
+
+def test_a_format_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="rounding_of is 'int-4', expected one of fp32, fp16"):
+        assert_networks_close(BASE, BASE, rounding_of="int-4")
+    assert_networks_close(BASE, BASE, rounding_of="int3")
+
+
+def test_the_head_counts_what_failed_and_nothing_else() -> None:
+    less = {name: value for name, value in BASE.items() if name != "one.bias"}
+    with pytest.raises(AssertionError) as found:
+        assert_networks_close(BASE, less)
+    head, *_ = str(found.value).splitlines()
+    assert head == "networks differ: 1 tensor not compared"
+
+
+def test_a_failure_shows_the_line_that_called() -> None:
+    with pytest.raises(AssertionError) as found:
+        assert_networks_close(BASE, HALF)
+    last = found.traceback[-1]
+    assert last.frame.f_locals["__tracebackhide__"] is True
