@@ -109,6 +109,10 @@ def test_compare_takes_the_folder_as_base_and_adapter(tmp_path: Path) -> None:
         ({"rank_pattern": ["l"]}, "rank_pattern"),
         ({"alpha_pattern": {"(": 1}}, "regular expression"),
         ({"alpha_pattern": {"(a+)+b": 1}}, "repetitions"),
+        ({"alpha_pattern": {"(?i)l": 1}}, "global flags"),
+        ({"alpha_pattern": {"(l|ll)" * 33: 1}}, "groups"),
+        ({"alpha_pattern": {"[l.]*[l.]*[l.]*x": 1}}, "groups"),
+        ({"rank_pattern": {f"l*{n}": 2 for n in range(65)}}, "65 are more patterns"),
     ],
     ids=str,
 )
