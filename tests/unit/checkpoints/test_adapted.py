@@ -150,6 +150,10 @@ def test_what_does_not_fit_is_a_tensor_with_a_reason(
     [
         (adapters.pair("other", 5, 4), "none of its 1 targets"),
         ({"base_model.model.l.lora_magnitude_vector.weight": torch.ones(5)}, "plain LoRA"),
+        (
+            {"l.bias": torch.ones(5), "base_model.model.l.base_layer.bias": torch.zeros(5)},
+            "stands for 'l.bias' twice",
+        ),
     ],
 )
 def test_what_nothing_can_be_made_of_is_an_error(
