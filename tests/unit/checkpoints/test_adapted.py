@@ -125,6 +125,16 @@ def test_a_configuration_that_is_not_plain_lora_is_refused(
     assert word in str(error.value)
 
 
+def test_a_folder_of_an_adapter_and_a_whole_model_could_mean_either(tmp_path: Path) -> None:
+    folder = adapters.write(tmp_path / "both", adapters.pair("l", 5, 4))
+    (folder / "training_args.bin").write_bytes(b"no weights")
+    assert netdistance.compare(BASE, folder).pairing
+    save_file(BASE, folder / "model.safetensors")
+    for a, b in ((BASE, folder), (folder, BASE)):
+        with pytest.raises(CheckpointError, match=r"LoRA adapter, and model\.safetensors too"):
+            netdistance.compare(a, b)
+
+
 @pytest.mark.parametrize(
     ("tensors", "word"),
     [
