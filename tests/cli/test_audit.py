@@ -150,7 +150,17 @@ def test_identical_weights_in_another_type_are_said_to_be_identical(tmp_path: Pa
     assert outcome.code == 0
     assert outcome.out.startswith("b holds exactly the weights of a, stored as float32 instead of")
     path = tmp_path / "a.safetensors"
-    assert "the same file" in invoke("audit", path, path).out
+    assert "the same file: every layer is lossless" in " ".join(
+        invoke("audit", path, path).out.split()
+    )
+
+
+@pytest.mark.parametrize("command", ["audit", "compare"])
+def test_a_broken_file_beside_itself_is_not_called_identical(tmp_path: Path, command: str) -> None:
+    save_file(weights() | {"second.weight": np.full((2, 2), np.nan)}, tmp_path / "a.safetensors")
+    verdict = " ".join(invoke(command, *[tmp_path / "a.safetensors"] * 2).out.split())
+    assert "the same file. " in verdict and "1 tensor with NaN or infinity" in verdict
+    assert "every" not in verdict
 
 
 @pytest.mark.parametrize(
