@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netdistance.checkpoints.adapter import Adapter, open_adapter
-from netdistance.checkpoints.adapter_config import is_adapter
 from netdistance.checkpoints.base import Checkpoint, TensorSpec
 from netdistance.checkpoints.decoded import Decoded
 from netdistance.checkpoints.encodings.base import Encoded, Floats
 from netdistance.checkpoints.low_rank import Doubles, LowRank
-from netdistance.checkpoints.opening import local_path, open_checkpoint
+from netdistance.checkpoints.opening import is_adapter_alone, local_path, open_checkpoint
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
@@ -32,7 +31,7 @@ def open_beside(base: Checkpoint, source: Source) -> Checkpoint:
     """
     if isinstance(source, str | os.PathLike):
         source = local_path(source)
-        if is_adapter(source):
+        if is_adapter_alone(source):
             return adapted(base, source)
     return open_checkpoint(source)
 

@@ -53,6 +53,8 @@ class Adapter:
             if "lora_" in bare or "trainable_tokens" in bare:
                 what = "is no part of plain LoRA (A, B and their bias)"
                 raise CheckpointError(self.file.path, what, tensor=name)
+            if bare in self.replaced:
+                raise CheckpointError(self.file.path, f"stands for {bare!r} twice", tensor=name)
             self.replaced[bare] = name
             return
         module, embedding, letter, kind = part.groups()

@@ -30,9 +30,13 @@ _VARIANTS = (
 )
 # these change the base as well when the adapter is made, so that base + change is not the model
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-# a pattern is a regular expression of anybody's: what may take for ever is refused
-_MOST_REPEATS, _MOST_PATTERN = 3, 200
+# a pattern is a regular expression of anybody's, and the ways to match multiply with repetitions
+# and groups: two cost 20 ms at most on a name of 200 characters, a third a second
+_CHOICE = re.compile(r"(?<!\()[*+?{]|\(")
+_MOST_CHOICES, _MOST_CHOICES_IN_ALL, _MOST_PATTERN = 2, 64, 200
 _REPEATED_GROUP = re.compile(r"\)[*+?{]")
+# one for each module of the largest mixtures of experts; to match a plain name takes 0.5 us
+_MOST_PATTERNS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class AdapterConfig:
 
     rank: int
     alpha: float
-    rank_pattern: Mapping[str, Any]
-    alpha_pattern: Mapping[str, Any]
+    rank_pattern: Mapping[re.Pattern[str], Any]
+    alpha_pattern: Mapping[re.Pattern[str], Any]
     by_root: bool  # scale alpha / sqrt(rank): rank-stabilised LoRA, arXiv 2312.03732
     fan_in_fan_out: bool
 
@@ -118,28 +122,38 @@ def _number(path: Path, key: str, value: object) -> float:
     raise CheckpointError(path, f"{key} is {brief(value)}, expected a finite number")
 
 
-def _pattern(path: Path, key: str, found: Mapping[str, Any], check: Any) -> Mapping[str, Any]:
+def _pattern(
+    path: Path, key: str, found: Mapping[str, Any], check: Any
+) -> Mapping[re.Pattern[str], Any]:
     patterns = found.get(key) or {}
     if not isinstance(patterns, dict):
         raise CheckpointError(path, f"{key} is {brief(patterns)}, expected names with values")
+    choices = {pattern: len(_CHOICE.findall(pattern)) for pattern in patterns}
+    if len(patterns) > _MOST_PATTERNS or sum(choices.values()) > _MOST_CHOICES_IN_ALL:
+        what = "are more patterns, repetitions and groups than are matched for anybody"
+        raise CheckpointError(path, f"{key}: {len(patterns)} {what}")
+    compiled = {}
     for pattern, value in patterns.items():
         check(path, f"{key}[{brief(pattern)}]", value)
-        repeats = len(re.findall(r"[*+?{]", pattern))
-        is_simple = repeats <= _MOST_REPEATS and not _REPEATED_GROUP.search(pattern)
+        is_simple = choices[pattern] <= _MOST_CHOICES and not _REPEATED_GROUP.search(pattern)
         if not is_simple or len(pattern) > _MOST_PATTERN:
-            what = "has too many repetitions for a pattern that nobody vouches for"
+            what = "has too many repetitions and groups for a pattern that nobody vouches for"
             raise CheckpointError(path, f"{key}: {brief(pattern)} {what}")
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            what = f"{key}: {brief(pattern)} is no regular expression"
-            raise CheckpointError(path, f"{what}: {error}") from None
-    return patterns
+        compiled[_compiled(path, key, pattern)] = value
+    return compiled
 
 
-def _matching(patterns: Mapping[str, Any], module: str, otherwise: Any) -> Any:
-    """The value of the first pattern that the end of the module's path matches, from a dot on."""
-    for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", module[-_MOST_PATTERN:]):
-            return value
-    return otherwise
+def _compiled(path: Path, key: str, pattern: str) -> re.Pattern[str]:
+    """The pattern for the end of a module's path, from a dot on."""
+    try:
+        re.compile(pattern)  # by itself too: what opens a group has to close it
+        return re.compile(rf"(.*\.)?({pattern})$")
+    except (re.error, RecursionError, OverflowError) as error:
+        what = f"{key}: {brief(pattern)} is no regular expression"
+        raise CheckpointError(path, f"{what} for the end of a name: {error}") from None
+
+
+def _matching(patterns: Mapping[re.Pattern[str], Any], module: str, otherwise: Any) -> Any:
+    """The value of the first pattern that the module's path matches."""
+    found = (value for pattern, value in patterns.items() if pattern.match(module[-_MOST_PATTERN:]))
+    return next(found, otherwise)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,59 @@ def decoded(file: Checkpoint, folder: Path | None = None) -> Checkpoint:
         CheckpointError: that configuration is not JSON.
     """
     stored = Stored(file, folder)
-    found: dict[str, Encoded] = {}
-    used: set[str] = set()
-    for encoding in ENCODINGS:
-        for tensor in encoding.find(stored):
-            if used.isdisjoint(tensor.parts):
-                found[tensor.spec.name] = tensor
-                used |= set(tensor.parts)
+    found = _found(stored)
+    file.notes += _of_bare_codes(file, {part for t in found.values() for part in t.parts})
     return Decoded(file, found, _notes(found)) if found else file
+
+
+def _found(stored: Stored) -> dict[str, Encoded]:
+    """What encodings make of the file, by name; what could mean two things says so instead."""
+    found: list[Encoded] = []
+    owners: dict[str, int] = {}
+    rivals: dict[int, str] = {}
+    for tensor in (tensor for encoding in ENCODINGS for tensor in encoding.find(stored)):
+        taken = {owners[part] for part in tensor.parts if part in owners}
+        if not taken:
+            owners.update(dict.fromkeys(tensor.parts, len(found)))
+            found.append(tensor)
+        elif tensor.rows is not None:
+            rivals |= dict.fromkeys(taken, f"{tensor.parts[-1]!r} makes other numbers of it")
+    for number, why in rivals.items():
+        found[number] = _unclear(found[number], why)
+    return _by_name(stored, found)
+
+
+def _by_name(stored: Stored, found: Sequence[Encoded]) -> dict[str, Encoded]:
+    """Each under a name of its own: its first part's where another has the one that it makes."""
+    made = Counter(tensor.spec.name for tensor in found)
+    named: dict[str, Encoded] = {}
+    for tensor in found:
+        name = tensor.spec.name
+        if name in stored.specs and name not in tensor.parts:
+            tensor = _unclear(tensor, f"{name!r} stands in the file beside it", tensor.parts[0])
+        elif made[name] > 1:
+            own = tensor.parts[0] if name in named else name
+            tensor = _unclear(tensor, f"other tensors of the file make {name!r} too", own)
+        named[tensor.spec.name] = tensor
+    return named
+
+
+def _unclear(tensor: Encoded, why: str, name: str | None = None) -> Encoded:
+    """Not decoded, for its own reason where it has one."""
+    why = tensor.spec.unreadable or why
+    spec = replace(tensor.spec, name=name or tensor.spec.name, unreadable=why)
+    return replace(tensor, spec=spec, rows=None)
+
+
+def _of_bare_codes(file: Checkpoint, used: Set[str]) -> tuple[str, ...]:
+    """What to say of 8-bit matrices called weights that no scale makes numbers of."""
+    matrices = [n for n, spec in file.specs.items() if len(spec.shape) == 2 and n not in used]
+    bare = [n for n in matrices if n.endswith("weight") and file.specs[n].encoding == "I8"]
+    if not bare:
+        return ()
+    more = f" and {len(bare) - 1:,} more" if len(bare) > 1 else ""
+    what = f"no scales in the file for the int8 of {bare[0]!r}{more}"
+    return (f"{what}: codes are compared as integers, not as weights",)
 
 
 class Decoded(Checkpoint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,17 +26,8 @@ def checkpoint_in(folder: Path, suffixes: tuple[str, ...]) -> Path:
     Raises:
         CheckpointError: there is none, or more than one; it lists what was found.
     """
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        raise CheckpointError(folder, str(error.strerror).lower()) from error
-    found = [name for name in names if name.endswith(_INDEX)] or [
-        name
-        for name in names
-        if Path(name).suffix.lower() in suffixes
-        and not any(fnmatch(name, pattern) for pattern in _NOT_WEIGHTS)
-        and not _LATER_PART.search(name)
-    ]
+    names = _names(folder)
+    found = _checkpoints(names, suffixes)
     if len(found) == 1:
         return folder / found[0]
     if found:
@@ -46,6 +38,32 @@ def checkpoint_in(folder: Path, suffixes: tuple[str, ...]) -> Path:
         folder,
         f"a directory without an index or a checkpoint, found {_listed(names) or 'nothing'}",
     )
+
+
+def beside(folder: Path, own: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
+    """The indices or checkpoints in a folder other than those named `own`.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    return [name for name in _checkpoints(_names(folder), suffixes) if name not in own]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise CheckpointError(folder, str(error.strerror).lower()) from error
+
+
+def _checkpoints(names: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name.endswith(_INDEX)] or [
+        name
+        for name in names
+        if Path(name).suffix.lower() in suffixes
+        and not any(fnmatch(name, pattern) for pattern in _NOT_WEIGHTS)
+        and not _LATER_PART.search(name)
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -14,8 +14,9 @@ from netdistance.errors import CheckpointError, first_line
 
 # a path on its way here may have lost a slash
 _PREFIX = re.compile(r"hf:/{1,2}(?!/)")
-# owner/name, and a branch, tag or commit after an @
-_ID = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(@(?P<revision>[\w./-]+))?", re.ASCII)
+# owner/name, and a branch, tag or commit after an @: as git has it, no way out of the cache
+_REVISION = r"(?!/|.*\.\.)[\w./-]+"
+_ID = re.compile(rf"(?P<repo>[\w.-]{{1,96}}/[\w.-]{{1,96}})(@(?P<revision>{_REVISION}))?", re.ASCII)
 # safetensors where a repository has both: the others are fetched only where it has none
 _PATTERNS = (("*.safetensors", "*.json"), ("*.bin", "*.json"), ("*.gguf",))
 _FIRST = ("model.safetensors.index.json", "model.safetensors")

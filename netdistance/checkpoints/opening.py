@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdistance.checkpoints.adapter_config import is_adapter
+from netdistance.checkpoints.adapter_config import WEIGHTS, is_adapter
 from netdistance.checkpoints.base import Checkpoint
 from netdistance.checkpoints.decoded import decoded
-from netdistance.checkpoints.folder import checkpoint_in
+from netdistance.checkpoints.folder import beside, checkpoint_in
 from netdistance.checkpoints.gguf_file import GgufCheckpoint
 from netdistance.checkpoints.hub import from_hub, is_hub_id
 from netdistance.checkpoints.npz import NpzCheckpoint, is_npz
@@ -84,6 +84,7 @@ FORMATS: tuple[Format, ...] = (
     Format("safetensors", lambda head, path: True, SafetensorsCheckpoint, (".safetensors",)),
 )
 _SUFFIXES = tuple(dict.fromkeys(suffix for format_ in FORMATS for suffix in format_.suffixes))
+_OF_WEIGHTS = tuple(suffix for suffix in _SUFFIXES if suffix != ".json")
 
 _NOT_WEIGHTS = (
     (b"version https://git-lfs", "a git-LFS pointer, not weights; run git lfs pull"),
@@ -138,12 +139,26 @@ def local_path(source: str | os.PathLike[str]) -> Path:
     return Path(source)
 
 
+def is_adapter_alone(path: Path) -> bool:
+    """Whether a path is a folder that holds an adapter.
+
+    Raises:
+        CheckpointError: it holds a whole model too, and either could be meant.
+    """
+    if not is_adapter(path):
+        return False
+    if others := beside(path, WEIGHTS, _OF_WEIGHTS):
+        what = f"holds a LoRA adapter, and {others[0]} too: name that file, or keep them apart"
+        raise CheckpointError(path, what)
+    return True
+
+
 def _open_path(path: Path) -> Checkpoint:
-    if is_adapter(path):
+    if is_adapter_alone(path):
         what = "a LoRA adapter, which needs the base that it changes: give the base as a, this as b"
         raise CheckpointError(path, what)
     if os.path.isdir(path):  # which answers no where nothing can be asked
-        path = checkpoint_in(path, tuple(s for s in _SUFFIXES if s != ".json"))
+        path = checkpoint_in(path, _OF_WEIGHTS)
     file = _open_file(path, FORMATS)
     try:
         return decoded(file, path.parent)

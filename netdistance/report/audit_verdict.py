@@ -9,7 +9,13 @@ from netdistance.quantities import point
 from netdistance.report.adapter_text import adapter_verdict
 from netdistance.report.audit_rows import AuditRow
 from netdistance.report.document import Report
-from netdistance.report.verdicts import not_covered, synthetic_note, titles_of
+from netdistance.report.verdicts import (
+    all_identical,
+    is_same,
+    not_covered,
+    synthetic_note,
+    titles_of,
+)
 from netdistance.report.wording import count, names, percent
 
 DAMAGED = ("more_than_rounding", "broken")
@@ -22,9 +28,9 @@ def audit_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLik
     """What compressing a to b did: the damaged layers, the outputs, and what is not covered."""
     assert report.pairing is not None
     name_a, name_b = titles_of(a, b)
-    same = os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
-    if same and report.adapter is None:
-        return f"{name_a} was audited against itself, the same file: every layer is lossless."
+    same = f"{name_a} was audited against itself, the same file" if is_same(a, b) else ""
+    if same and report.adapter is None and all_identical(report.pairing):
+        return f"{same}: every layer is lossless."
     rows = report.audit or ()
     damaged = [row for row in rows if row.verdict in DAMAGED]
     text = _damage(damaged, rows) if damaged else _no_damage(report, rows, name_a, name_b)
@@ -35,6 +41,7 @@ def audit_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathLik
         text += f" Not judged: {layers} ({names([row.layer for row in open_rows])})."
     if report.adapter is not None:
         text = f"{adapter_verdict(report.adapter)} Against {name_a} with it added: {text}"
+    text = f"{same}. {text}" if same else text
     return text + synthetic_note(report) + not_covered(report.pairing)
 
 

@@ -23,15 +23,23 @@ def compare_verdict(report: Report, a: str | os.PathLike[str], b: str | os.PathL
     """What compare found: the outputs first where they were measured, then the weights."""
     name_a, name_b = titles_of(a, b)
     assert report.pairing is not None
-    if os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b):
-        return (
-            f"{name_a} was compared with itself, the same file: every compared tensor is identical."
-            f"{synthetic_note(report)}"
-        )
+    same = f"{name_a} was compared with itself, the same file" if is_same(a, b) else ""
+    if same and all_identical(report.pairing):
+        return f"{same}: every compared tensor is identical.{synthetic_note(report)}"
     text = _weights(report.tensors, report.pairing, name_a, name_b)
     if report.deviation is not None:
         text = f"{_outputs(report)}{synthetic_note(report)} {text}"
-    return text + not_covered(report.pairing)
+    return (f"{same}. " if same else "") + text + not_covered(report.pairing)
+
+
+def is_same(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> bool:
+    """Whether both are one file."""
+    return os.path.exists(a) and os.path.exists(b) and os.path.samefile(a, b)
+
+
+def all_identical(pairing: PairingAccount) -> bool:
+    """Whether every tensor was compared, and none differs: NaN differs from itself."""
+    return pairing.identical == pairing.compared and not not_covered(pairing)
 
 
 def perturb_verdict(report: Report) -> str:

@@ -12,8 +12,9 @@ from netdistance.progress import SILENT, Progress
 from netdistance.report.audit_verdict import audit_verdict
 from netdistance.report.document import Report, Verdict
 from netdistance.report.thresholds import Condition, judge, judge_verdicts
+from netdistance.report.verdicts import titles_of
 from netdistance.studies.audit_options import AuditOptions
-from netdistance.studies.pair_weights import measure_weights, open_pair, weights_report
+from netdistance.studies.pair_weights import OpenPair, measure_weights, open_pair, weights_report
 
 if TYPE_CHECKING:
     from netdistance.checkpoints.opening import Source
@@ -61,9 +62,30 @@ def audit(
 
             report = add_effects(report, pair, options, progress=progress)
         hint = pair.hint(report)
+        if options.adapter is None:  # merged weights do take more bits than a packed base
+            hint = _order_hint(pair) + hint
     thresholds = (
         *judge(report, conditions, require_all=options.require_all),
         *judge_verdicts(report, options.fail_on),
     )
     text = audit_verdict(report, *pair.paths) + hint
     return replace(report, verdict=Verdict(text, thresholds))
+
+
+def _order_hint(pair: OpenPair) -> str:
+    """That the two may be exchanged, where a is packed and takes fewer bits a weight than b."""
+    weights = [(p.a, p.b) for p in pair.pairing.pairs if p.a.is_weight and p.b.is_weight]
+    is_packed = any(a.decoding is not None for a, _ in weights)
+    elements = sum(a.elements for a, _ in weights)
+    if not is_packed or not elements:
+        return ""
+    first, second = (
+        8 * sum(spec.nbytes for spec in s) / elements for s in zip(*weights, strict=True)
+    )
+    if first >= second:
+        return ""
+    a, b = titles_of(*pair.paths)
+    return (
+        f" {a} takes {first:.3g} bits per weight and {b} {second:.3g}: "
+        "if the first is the copy, exchange them."
+    )

@@ -95,6 +95,16 @@ def test_rounding_passes_the_gate_and_damage_does_not(tmp_path: Path) -> None:
     assert found["first"]["floor"]["value"] == pytest.approx(found["first"]["distance"]["value"])
 
 
+def test_base_and_copy_exchanged_are_noticed(tmp_path: Path) -> None:
+    codes = np.arange(64, dtype=np.int8).reshape(8, 8)
+    packed = {"l.weight": codes, "l.weight_scale": np.ones((8, 1), np.float32)}
+    plain = {"l.weight": codes.astype(np.float32)}
+    words = "a takes 12 bits per weight and b 32: if the first is the copy, exchange them"
+    assert words in " ".join(audited(tmp_path, plain, a=packed).out.split())
+    for a, b in ((plain, packed), (packed, packed), (plain, plain)):
+        assert "exchange" not in audited(tmp_path, b, a=a).out
+
+
 def test_a_bias_that_moved_is_not_ignored(tmp_path: Path) -> None:
     b = rounded()
     b["first.bias"] = b["first.bias"] * np.float32(9.5)
@@ -156,7 +166,17 @@ def test_identical_weights_in_another_type_are_said_to_be_identical(tmp_path: Pa
     assert outcome.code == 0
     assert outcome.out.startswith("b holds exactly the weights of a, stored as float32 instead of")
     path = tmp_path / "a.safetensors"
-    assert "the same file" in invoke("audit", path, path).out
+    assert "the same file: every layer is lossless" in " ".join(
+        invoke("audit", path, path).out.split()
+    )
+
+
+@pytest.mark.parametrize("command", ["audit", "compare"])
+def test_a_broken_file_beside_itself_is_not_called_identical(tmp_path: Path, command: str) -> None:
+    save_file(weights() | {"second.weight": np.full((2, 2), np.nan)}, tmp_path / "a.safetensors")
+    verdict = " ".join(invoke(command, *[tmp_path / "a.safetensors"] * 2).out.split())
+    assert "the same file. " in verdict and "1 tensor with NaN or infinity" in verdict
+    assert "every" not in verdict
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,6 @@ def _planned(stored: Stored, name: str) -> _Packed:
     for part in ("weight_scale", "weight_shape"):
         if f"{name}.{part}" not in stored.specs:
             raise RefusedError(f"'{name}.{part}' is not in the file")
-    if f"{name}.weight" in stored.specs:
-        raise RefusedError(f"'{name}.weight' stands in the file beside it")
     schemes, shape = Schemes.of(stored), _shape(stored, name)
     layout = layout_of(stored, f"{name}.weight_scale", shape, schemes)
     if layout.height > 1 and layout.height < shape[0]:

@@ -39,8 +39,7 @@ def _find(stored: Stored) -> Iterator[Encoded]:
     for mark in ("_", "."):
         for name in stored.with_suffix(f"{mark}blocks"):
             blocks, scales = f"{name}{mark}blocks", f"{name}{mark}scales"
-            known = stored.specs.get(scales)
-            if known is not None and name not in stored.specs:
+            if scales in stored.specs:
                 yield _encoded(stored, name, (blocks, scales), bands if mark == "_" else None)
 
 

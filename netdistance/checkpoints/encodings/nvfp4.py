@@ -63,8 +63,6 @@ def _shape(stored: Stored, name: str) -> tuple[int, int]:
     packed = stored.specs[name + _PACKED].shape
     if len(packed) != 2 or 0 in packed or packed[1] * 2 % _GROUP:
         raise RefusedError(f"'{name}{_PACKED}' has shape {packed}, expected groups of {_GROUP}")
-    if f"{name}.weight" in stored.specs:
-        raise RefusedError(f"'{name}.weight' stands in the file beside it")
     require_shape(stored, name + _SCALE, (packed[0], packed[1] * 2 // _GROUP))
     require_shape(stored, name + _GLOBAL, (1,))
     return packed[0], 2 * packed[1]

@@ -148,12 +148,7 @@ def turned(file: Checkpoint, name: str, first: int, last: int) -> Words:
 def refused(
     stored: Stored, name: str, parts: tuple[str, ...], label: str, reason: str | None
 ) -> Encoded:
-    """The tensor `name` that these parts would make, and why they do not.
-
-    It is called as the first of the parts where the file has a tensor `name` beside them.
-    """
-    if name in stored.specs and name not in parts:
-        name = parts[0]
+    """The tensor `name` that these parts would make, and why they do not."""
     shape = stored.specs[parts[0]].shape
     return encoded(stored, name, shape, parts, label=label, decoding="none", unreadable=reason)
 

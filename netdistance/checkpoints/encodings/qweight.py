@@ -67,8 +67,6 @@ class Layer:
                 raise RefusedError(f"{spec.name!r} is {spec.encoding}, expected I32")
         require_float(self.stored, f"{self.name}.scales")
         require_readable(self.stored, self.parts)
-        if f"{self.name}.weight" in self.stored.specs:
-            raise RefusedError(f"'{self.name}.weight' stands in the file beside it")
         groups, outputs = self.shape("scales")
         return groups, outputs
 

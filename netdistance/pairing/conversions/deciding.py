@@ -169,7 +169,8 @@ def _of_stratum(own: Matrix, read: Matrix, stratum: Stratum) -> Score:
     picked = stratum.place(drawn)
     read = own.beside(read) if isinstance(own, _Remembered) else read
     rows, columns = (beside, picked) if stratum.columns else (picked, beside)
-    x, y = (side.take(rows, columns).astype(np.float64) for side in (own, read))
+    with np.errstate(all="ignore"):  # what is not finite is seen below
+        x, y = (side.take(rows, columns).astype(np.float64) for side in (own, read))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return Score(math.inf, telling=False)
     return _distance(x, y)

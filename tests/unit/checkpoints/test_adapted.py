@@ -109,6 +109,10 @@ def test_compare_takes_the_folder_as_base_and_adapter(tmp_path: Path) -> None:
         ({"rank_pattern": ["l"]}, "rank_pattern"),
         ({"alpha_pattern": {"(": 1}}, "regular expression"),
         ({"alpha_pattern": {"(a+)+b": 1}}, "repetitions"),
+        ({"alpha_pattern": {"(?i)l": 1}}, "global flags"),
+        ({"alpha_pattern": {"(l|ll)" * 33: 1}}, "groups"),
+        ({"alpha_pattern": {"[l.]*[l.]*[l.]*x": 1}}, "groups"),
+        ({"rank_pattern": {f"l*{n}": 2 for n in range(65)}}, "65 are more patterns"),
     ],
     ids=str,
 )
@@ -119,6 +123,16 @@ def test_a_configuration_that_is_not_plain_lora_is_refused(
     with open_checkpoint(BASE) as base, pytest.raises(CheckpointError, match="adapter") as error:
         adapted(base, folder)
     assert word in str(error.value)
+
+
+def test_a_folder_of_an_adapter_and_a_whole_model_could_mean_either(tmp_path: Path) -> None:
+    folder = adapters.write(tmp_path / "both", adapters.pair("l", 5, 4))
+    (folder / "training_args.bin").write_bytes(b"no weights")
+    assert netdistance.compare(BASE, folder).pairing
+    save_file(BASE, folder / "model.safetensors")
+    for a, b in ((BASE, folder), (folder, BASE)):
+        with pytest.raises(CheckpointError, match=r"LoRA adapter, and model\.safetensors too"):
+            netdistance.compare(a, b)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +160,10 @@ def test_what_does_not_fit_is_a_tensor_with_a_reason(
     [
         (adapters.pair("other", 5, 4), "none of its 1 targets"),
         ({"base_model.model.l.lora_magnitude_vector.weight": torch.ones(5)}, "plain LoRA"),
+        (
+            {"l.bias": torch.ones(5), "base_model.model.l.base_layer.bias": torch.zeros(5)},
+            "stands for 'l.bias' twice",
+        ),
     ],
 )
 def test_what_nothing_can_be_made_of_is_an_error(

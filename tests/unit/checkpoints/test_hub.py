@@ -61,6 +61,8 @@ def test_safetensors_come_before_what_else_a_snapshot_has(cache: Path) -> None:
         ("owner/absent", "not in the Hugging Face cache, and HF_HUB_OFFLINE is set"),
         ("hf://owner/small@none", "not in the Hugging Face cache"),
         ("hf://no id", "not a hub id"),
+        ("hf://owner/small@../../..", "not a hub id"),
+        ("hf://owner/small@/etc", "not a hub id"),
         ("runs/model", "no such file or directory"),  # a folder is called runs
         ("owner/model.safetensors", "no such file or directory"),
         ("a/b/c", "no such file or directory"),

@@ -16,6 +16,7 @@ from netdistance import CompareOptions, compare
 from netdistance.checkpoints import open_checkpoint
 from netdistance.errors import NothingComparableError
 from netdistance.pairing.conversions import Conversions, converted, finding
+from netdistance.pairing.conversions.matrices import Shifted, Stored
 from netdistance.report.document import Report
 from tests.cases.conversions import Arrays, drawn, grouped_query, meta_rows, rotary, rotary_back
 
@@ -227,3 +228,15 @@ def test_what_is_only_suggested_looks_at_less(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(NothingComparableError):
         compare(a, b)
     assert 0 < len(tried) <= finding.MOST_SUGGESTED
+
+
+def test_a_signalling_nan_warns_nobody() -> None:
+    """Widening it, or adding to it, raises numpy's flag; the report counts it."""
+    odd = np.ones((8, 8), np.float32)
+    odd.view(np.uint32)[0, 0] = 0x7F800001
+    with pytest.raises(NothingComparableError):
+        compared({"x.weight": np.ones((8, 8), np.float32)}, {"y.weight": odd})
+    with open_checkpoint({"x": odd}) as file:
+        every = np.arange(8)
+        taken = Shifted(Stored(file, file.specs["x"], 8), -1.0).take(every, every)
+    assert np.isnan(taken).sum() == 1
