@@ -30,10 +30,11 @@ _VARIANTS = (
 )
 # these change the base as well when the adapter is made, so that base + change is not the model
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-# a pattern is a regular expression of anybody's, and the ways to match multiply with repetitions
-# and groups: two cost 20 ms at most on a name of 200 characters, a third a second
-_CHOICE = re.compile(r"(?<!\()[*+?{]|\(")
-_MOST_CHOICES, _MOST_CHOICES_IN_ALL, _MOST_PATTERN = 2, 64, 200
+# a pattern is a regular expression of anybody's, and the ways to match multiply: with the length of
+# a name for each repetition, and by the alternatives of a group. Two repetitions leave room for a
+# group of three: at most 20 ms on a name of 200 characters, where a third repetition takes a second
+_REPETITION, _ALTERNATIVE = re.compile(r"(?<!\()[*+?{]"), re.compile(r"[(|]")
+_WEIGHT, _MOST_CHOICES, _MOST_CHOICES_IN_ALL, _MOST_PATTERN = 5, 13, 64, 200
 _REPEATED_GROUP = re.compile(r"\)[*+?{]")
 # one for each module of the largest mixtures of experts; to match a plain name takes 0.5 us
 _MOST_PATTERNS = 1 << 16
@@ -128,19 +129,26 @@ def _pattern(
     patterns = found.get(key) or {}
     if not isinstance(patterns, dict):
         raise CheckpointError(path, f"{key} is {brief(patterns)}, expected names with values")
-    choices = {pattern: len(_CHOICE.findall(pattern)) for pattern in patterns}
-    if len(patterns) > _MOST_PATTERNS or sum(choices.values()) > _MOST_CHOICES_IN_ALL:
+    choices = sum(len(_REPETITION.findall(p)) + p.count("(") for p in patterns)
+    if len(patterns) > _MOST_PATTERNS or choices > _MOST_CHOICES_IN_ALL:
         what = "are more patterns, repetitions and groups than are matched for anybody"
         raise CheckpointError(path, f"{key}: {len(patterns)} {what}")
     compiled = {}
     for pattern, value in patterns.items():
         check(path, f"{key}[{brief(pattern)}]", value)
-        is_simple = choices[pattern] <= _MOST_CHOICES and not _REPEATED_GROUP.search(pattern)
-        if not is_simple or len(pattern) > _MOST_PATTERN:
+        if not _is_simple(pattern):
             what = "has too many repetitions and groups for a pattern that nobody vouches for"
             raise CheckpointError(path, f"{key}: {brief(pattern)} {what}")
         compiled[_compiled(path, key, pattern)] = value
     return compiled
+
+
+def _is_simple(pattern: str) -> bool:
+    """Whether no name takes long to match."""
+    repetitions, alternatives = _REPETITION.findall(pattern), _ALTERNATIVE.findall(pattern)
+    choices = _WEIGHT * len(repetitions) + len(alternatives)
+    is_short = len(pattern) <= _MOST_PATTERN and choices <= _MOST_CHOICES
+    return is_short and not _REPEATED_GROUP.search(pattern)
 
 
 def _compiled(path: Path, key: str, pattern: str) -> re.Pattern[str]:
