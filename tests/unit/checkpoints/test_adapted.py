@@ -29,7 +29,7 @@ BASE = {"l.weight": torch.ones(5, 4), "l.bias": torch.ones(5)}
         {},
         {"use_rslora": True},
         {"rank_pattern": {"first": 2}, "alpha_pattern": {"^sq.*": 1, "square": 7}},
-        {"rank_pattern": {".*(fir|se)(st|cond).*": 3}, "alpha_pattern": {"sq(u|o)are": 7}},
+        {"rank_pattern": {".*fir(st|e).*": 3}, "alpha_pattern": {"sq(u|o)are": 7}},
         {"modules_to_save": ["head"]},
         {"bias": "all"},
         {"lora_bias": True, "target_modules": ["first", "square"]},
