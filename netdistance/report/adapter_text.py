@@ -95,7 +95,7 @@ def _cells(row: AdapterRow) -> tuple[str, ...]:
         "–" if share is None else _percent(share),
         without_error(row.residual),
         without_error(row.rounding),
-        stored_word(row.dtype),
+        stored_word(row.dtype) if row.dtype else "–",
         _WORDS[row.verdict],
     )
 

@@ -30,6 +30,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: str = "
     """
     cells = list(rows)
     two_lines = list(zip(*(_in_two(title) for title in header), strict=True))
+    two_lines = two_lines if any(two_lines[0]) else [tuple(header)]  # all titles are single words
     for titles, gap in (([header], 2), ([header], 1), (two_lines, 2), (two_lines, 1)):
         lines = _aligned([*titles, *cells], left, gap=gap)
         beyond = max(map(cell_len, lines)) - COLUMNS

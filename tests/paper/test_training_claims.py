@@ -49,6 +49,7 @@ def test_why_deep_networks_start_at_chance() -> None:
     assert spread_over_inputs("he", 24) > 0.05
 
 
+@pytest.mark.slow
 def test_with_few_steps_fromage_is_slower_than_adam(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     found = rows(

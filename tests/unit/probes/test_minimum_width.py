@@ -65,6 +65,7 @@ def test_the_worst_radius_of_one_linear_layer(tolerance: float) -> None:
     assert found >= expected * (1.0 - 1e-9)
 
 
+@pytest.mark.slow
 def test_the_first_crossing_of_a_dense_scan() -> None:
     loss = relu_problem()
     minimum = minimum_of(loss)
