@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from netdistance.errors import UsageError
-from netdistance.report.document import Report
+
+if TYPE_CHECKING:
+    from netdistance.report.document import Report
 
 
 @dataclass(frozen=True, slots=True)
