@@ -49,13 +49,12 @@ def candidate_grids(
         return
     look = _Look.at(a, b, pair) if len(pair.a.shape) > 1 else None
     if is_plain:
-        for name in dict.fromkeys((*_FINER.get(label, (label,)), "BF16")):
+        names = dict.fromkeys((*_FINER.get(label, (label,)), "BF16"))
+        plain = [PLAIN[name] for name in names if name in PLAIN]
+        for grid in plain:
             # the coarsest is looked at whole, hopeless or not: somebody asks how far it was
-            if (grid := PLAIN.get(name)) is None or (
-                name != "BF16" and look is not None and look.moved_beyond(grid)
-            ):
-                continue
-            yield grid, False
+            if grid is plain[-1] or look is None or not look.moved_beyond(grid):
+                yield grid, False
     if look is not None:
         yield from _shown_grids(look, largest)
 
